@@ -1,0 +1,88 @@
+# Everything is done in a virtual environment of the repository's own, .venv, made on first use.
+# It is filled again only when pyproject.toml changes.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON := $(BIN)/python
+PIP := $(PYTHON) -m pip
+RUNTIME := $(VENV)/.runtime-installed
+DEV := $(VENV)/.dev-installed
+
+# Options for `openrelay-simulator serve`, pytest and the benchmarks:
+#   make serve ARGS="--port 9000"     make test PYTEST_ARGS="-k vms"
+ARGS ?=
+PYTEST_ARGS ?=
+
+.PHONY: help serve test lint types fmt tables bench bench-quick clean programs install-programs
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: $(RUNTIME) ## install the simulator and start it; options in ARGS="…"
+	$(BIN)/openrelay-simulator serve $(ARGS)
+
+test: lint types programs ## everything: lint, format, layers, types, tests, wheel
+	$(PYTHON) -m pytest -n auto $(PYTEST_ARGS)
+
+lint: $(DEV) ## ruff's rules, the format and the import layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+
+types: $(DEV) ## mypy
+	$(PYTHON) -m mypy
+
+fmt: $(DEV) ## repair format, order of imports and what else ruff can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+tables: $(DEV) ## print the tables in the documentation again
+	$(PYTHON) -m tests.support.tables --write
+
+bench: $(DEV) ## all benchmarks
+	$(PYTHON) -m benchmarks $(ARGS)
+
+bench-quick: $(DEV) ## the benchmarks that need no other program, once
+	$(PYTHON) -m benchmarks --quick $(ARGS)
+
+clean: ## remove all that make, the tests and the builds leave behind, .venv too
+	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find simulator tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+# Programs of the system that the tests run: node the TypeScript sample, curl the README.
+programs:
+	@command -v node >/dev/null && command -v curl >/dev/null || $(MAKE) --no-print-directory install-programs
+
+install-programs:
+	@[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { \
+	  echo "The tests need node and curl. Install them (on Debian: apt-get install nodejs curl), then run make again." >&2; \
+	  exit 1; \
+	}
+	apt-get update
+	DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends nodejs curl
+
+# The first Python of 3.11 or later that starts. Where the venv module lacks a pip of its own, the system's pip installs one.
+$(PYTHON):
+	@for python in python3.11 python3; do \
+	  $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	  echo "$$python -m venv $(VENV)"; \
+	  $$python -m venv $(VENV) >/dev/null 2>&1 && exit 0; \
+	  $$python -m venv --clear --without-pip $(VENV); \
+	  $$python -m pip --python $(PYTHON) install --quiet pip; \
+	  exit 0; \
+	done; \
+	echo "The simulator needs Python 3.11 or later; neither python3.11 nor python3 is that." >&2; \
+	exit 1
+
+$(RUNTIME): pyproject.toml | $(PYTHON)
+	$(PIP) install --quiet --editable .
+	@touch $@
+
+$(DEV): pyproject.toml | $(PYTHON)
+	$(PIP) install --quiet --editable ".[dev]"
+	@touch $@ $(RUNTIME)

@@ -1,0 +1,48 @@
+"""The command line's client of a running simulator: one call, one answer, straight to the address."""
+
+from __future__ import annotations
+
+import json
+from http.client import HTTPConnection, HTTPException
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+
+class Unreachable(Exception):
+    """Nobody answers at the URL, or nobody who speaks as a simulator does."""
+
+
+class Refused(Exception):
+    """The simulator answered with an error; the text is its message."""
+
+
+class Remote(NamedTuple):
+    """A simulator at a base URL, and one of its worlds."""
+
+    url: str
+    world: str = ""
+    token: str = ""
+
+    def ask(self, method: str, path: str, body: Any = None, timeout_s: float | None = None) -> Any:
+        """The value of an answer. Raises Unreachable or Refused."""
+        status, value = self._exchange(method, self._target(path), body, timeout_s)
+        if status >= 400:
+            raise Refused(value.get("error", value) if isinstance(value, dict) else str(value))
+        return value
+
+    def _target(self, path: str) -> str:
+        base = urlsplit(self.url).path.rstrip("/")
+        return f"{base}{path}?world={quote(self.world)}" if self.world else f"{base}{path}"
+
+    def _exchange(self, method: str, target: str, body: Any, timeout_s: float | None) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        try:
+            parts = urlsplit(self.url)
+            connection = HTTPConnection(parts.hostname or "", parts.port or 80, timeout=timeout_s)
+            connection.request(method, target, json.dumps(body) if body is not None else None, headers)
+            response = connection.getresponse()
+            raw = response.read()
+            connection.close()
+            return response.status, json.loads(raw) if raw else None
+        except (OSError, HTTPException, ValueError) as problem:
+            raise Unreachable(f"no simulator answers at {self.url}: {problem}") from None

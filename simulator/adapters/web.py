@@ -1,0 +1,196 @@
+"""HTTP: from WSGI to a plain Request, and from a plain Reply back. The contract routes, so Flask does not.
+
+Nothing is matched twice, so a call costs less here than in a bare Flask view, and nothing is ever redirected:
+real clients refuse to follow [client].
+"""
+
+from __future__ import annotations
+
+import logging
+import string
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import msgspec
+from flask import Flask, Response
+from flask.globals import request as flask_request
+
+from simulator import assets
+from simulator.adapters.control import PREFIX, Control
+from simulator.contract import Contract, Route
+from simulator.kernel.operation import Reply, Request
+from simulator.kernel.refusal import Refusal
+from simulator.worlds import DEFAULT, Opening, Worlds
+
+BODY_LIMIT = 1 << 20
+FILE_LIMIT = 200 << 20
+"""What an operation may be sent that takes a file."""
+DOCUMENT = "/openapi.json"
+OUR_FAULT = "the simulator itself failed; its log has the traceback"
+
+_log = logging.getLogger("simulator")
+
+
+def create_app(worlds: Worlds | None = None, *, control_token: str = "", loopback: bool = True) -> Flask:
+    """The simulator as a WSGI application.
+
+    `loopback`: it is served to this machine alone, so a foreign Host header is an attack. A live clock needs
+    a Pacer beside the application to deliver webhooks by itself.
+    """
+    worlds = Worlds() if worlds is None else worlds
+    if DEFAULT not in worlds:
+        worlds.open(DEFAULT, Opening())
+    return _App(worlds, Control(worlds, control_token, loopback))
+
+
+class _Response(Response):
+    default_mimetype = None
+
+
+class _App(Flask):
+    response_class = _Response
+
+    def __init__(self, worlds: Worlds, control: Control) -> None:
+        super().__init__("simulator", static_folder=None)
+        self._worlds = worlds
+        self._control = control
+
+    def create_url_adapter(self, request: Any) -> None:
+        """No routes of Flask's own."""
+
+    def dispatch_request(self) -> Response:
+        environ = flask_request.environ
+        try:
+            reply = self._reply(environ)
+        except Exception:
+            reply = _last_words(environ)
+        return _Response(reply.body, reply.status, reply.headers)
+
+    def _reply(self, environ: dict[str, Any]) -> Reply:
+        raw_path = environ.get("PATH_INFO") or "/"
+        request, refusal = _read(self._worlds.contract, environ, raw_path)
+        if raw_path.startswith(PREFIX):
+            return self._control.answer(request, _base_url(environ), refusal)
+        if raw_path == DOCUMENT and request.method in ("GET", "HEAD"):
+            return Reply(200, _document(), {"Content-Type": "application/json"})
+        try:
+            return self._worlds.call(request, refusal)
+        except Exception:
+            reply = self._worlds.call(request, Refusal("internal", OUR_FAULT))
+            _log_failure(request.method, request.path, reply.headers["X-Request-Id"])
+            return reply
+
+
+class Headers(Mapping[str, str]):
+    """The headers of a WSGI environment by their lower-case names; nothing is copied."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self._environ = environ
+
+    def __getitem__(self, name: str) -> str:
+        text: str = self._environ[_variable(name)]
+        return text
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self._environ.get(_variable(name), default)
+
+    def __iter__(self) -> Iterator[str]:
+        for variable in self._environ:
+            if variable.startswith("HTTP_"):
+                yield variable[5:].replace("_", "-").lower()
+            elif variable in _WITHOUT_PREFIX.values():
+                yield variable.replace("_", "-").lower()
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+_WITHOUT_PREFIX = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
+
+
+@cache
+def _variable(name: str) -> str:
+    return _WITHOUT_PREFIX.get(name) or "HTTP_" + name.upper().replace("-", "_")
+
+
+def _read(contract: Contract, environ: dict[str, Any], raw_path: str) -> tuple[Request, Refusal | None]:
+    """The request as plain data, and why it is refused where it cannot be read."""
+    method, path, query = environ["REQUEST_METHOD"], raw_path, environ.get("QUERY_STRING", "")
+    body, refusal = b"", None
+    try:
+        # WSGI hands bytes over as latin-1.
+        if not path.isascii():
+            path = path.encode("latin-1").decode()
+        if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
+            body = _read_body(contract, environ, path)
+    except UnicodeError:
+        path = quote(raw_path, encoding="latin-1")
+        refusal = Refusal("bad_request", f"path {path[:200]!r} is not UTF-8")
+    except Refusal as found:
+        refusal = found
+    if not query.isascii():
+        query = quote(query, safe=string.printable, encoding="latin-1")
+    return Request(method, path, query, Headers(environ), body), refusal
+
+
+def _read_body(contract: Contract, environ: dict[str, Any], path: str) -> bytes:
+    length, body = _declared_length(environ), b""
+    limit = BODY_LIMIT
+    if length is None or length > BODY_LIMIT:
+        limit = _limit(contract, environ["REQUEST_METHOD"], path)
+    if length is None:
+        # Chunks. A server that says where the body ends has put them together.
+        body = environ["wsgi.input"].read(limit + 1) if environ.get("wsgi.input_terminated") else b""
+    elif length <= limit:
+        body = environ["wsgi.input"].read(length)
+    if max(length or 0, len(body)) > limit:
+        size = f"at least {len(body)}" if length is None else str(length)
+        raise Refusal("payload_too_large", f"body of {size} bytes is over the limit of {limit}")
+    if length is not None and len(body) < length:
+        raise Refusal("bad_request", f"body ends after {len(body)} of {length} bytes")
+    return body
+
+
+def _declared_length(environ: dict[str, Any]) -> int | None:
+    declared: str = environ.get("CONTENT_LENGTH", "")
+    return int(declared[:18]) if declared.isdecimal() else None
+
+
+def _limit(contract: Contract, method: str, path: str) -> int:
+    """The most bytes a body may have; asked only about large ones."""
+    route = contract.route(method, path)
+    takes_files = isinstance(route, Route) and route.operation.tag == "Files"
+    return FILE_LIMIT if takes_files else BODY_LIMIT
+
+
+def _base_url(environ: dict[str, Any]) -> str:
+    host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
+    return f"{environ['wsgi.url_scheme']}://{host}{environ.get('SCRIPT_NAME', '')}"
+
+
+def _last_words(environ: dict[str, Any]) -> Reply:
+    """When even the error cannot be answered in the usual way."""
+    reply = error_reply(500, "internal", OUR_FAULT)
+    _log_failure(environ.get("REQUEST_METHOD"), environ.get("PATH_INFO"), reply.headers["X-Request-Id"])
+    return reply
+
+
+def error_reply(status: int, code: str, message: str) -> Reply:
+    """An error that no world had a part in."""
+    request_id = str(uuid4())
+    body = msgspec.json.encode({"error": message, "code": code, "requestId": request_id})
+    return Reply(status, body, {"X-Request-Id": request_id, "Content-Type": "application/json"})
+
+
+def _log_failure(method: object, path: object, request_id: str) -> None:
+    _log.exception("%s %r failed; the client was answered 500, requestId %s", method, path, request_id)
+
+
+@cache
+def _document() -> bytes:
+    return (assets.PACKAGE / "openapi.json").read_bytes()

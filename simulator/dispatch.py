@@ -1,0 +1,207 @@
+"""One request: route, contract, access, find, operation, reply.
+
+The order of refusals is the same for every operation [choice]: 404 and 405 of the route, 401, 403, 404 of the
+resource, 400 or 422 of the contract, then whatever the operation refuses. A contract problem is therefore
+kept until access has been granted: nothing leaks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from simulator.contract import Answer, Contract, NoRoute, OperationSpec, Route
+from simulator.domain import access
+from simulator.kernel.operation import Call, Operation, Principal, Reply, Request
+from simulator.kernel.refusal import Refusal
+from simulator.kernel.world import Row, World
+from simulator.registry import OPERATIONS
+
+JSON = "application/json"
+LONGEST_MESSAGE = 600
+"""Error bodies stay under 4 KiB: a real client stops reading there [client]. A character takes up to six."""
+
+ERROR_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+"""`type` in errors of the inference host [client (legacy)]; see `_error` for the others."""
+
+
+CREDENTIAL_KINDS = ("api-key", "session", "api-key-or-session")
+"""x-auth values that a bearer key or session answers; machines authenticate in their own operations."""
+
+NOBODY = Principal("nobody", "", "", "")
+
+
+def dispatch(
+    world: World, contract: Contract, request: Request, refusal_already: Refusal | None = None
+) -> Reply:
+    """Answer a request; the journal entry written here is the cause of all that follows from it.
+
+    A refusal that stands already is the answer: for a request that could not be read, or met our own mistake.
+    """
+    request_id = world.streams.uuid("request")
+    facts: dict[str, Any] = {"id": request_id, "method": request.method, "path": request.path}
+    world.cause = world.journal.add(world.now_ms, "request", None, facts)
+    route = contract.route(request.method, request.path)
+    spec = None if isinstance(route, NoRoute) else route.operation
+    if spec is not None:
+        facts["operation"] = spec.id
+    extra: dict[str, str] = {}
+    try:
+        if refusal_already is not None:
+            raise refusal_already
+        if isinstance(route, NoRoute):
+            extra = {"Allow": ", ".join(route.allowed)} if route.allowed else {}
+            raise _no_route(request, route)
+        value = _Visit(world, contract, request, route, facts).carry_out()
+        status = route.operation.success
+    except Refusal as refusal:
+        status = refusal.status(world.settings)
+        value = _error(world, refusal, request_id, inference=spec is not None and spec.host == "inference")
+        facts |= {"code": refusal.wire_code(world.settings), "message": refusal.message[:LONGEST_MESSAGE]}
+    facts["status"] = status
+    reply = _reply(status, value, {"X-Request-Id": request_id, **extra})
+    if spec is not None:
+        _check_answer(world, contract, spec, reply, value)
+    world.cause = None
+    return reply
+
+
+def _no_route(request: Request, route: NoRoute) -> Refusal:
+    path = request.path[:200]
+    if not route.allowed:
+        return Refusal("not_found", f"no operation at {request.method} {path}; GET /openapi.json lists them")
+    allowed = ", ".join(route.allowed)
+    return Refusal("method_not_allowed", f"{request.method} is not known at {path}; known are {allowed}")
+
+
+class _Visit:
+    """A request that has found its operation, on its way through access, find and the operation itself."""
+
+    def __init__(
+        self, world: World, contract: Contract, request: Request, route: Route, facts: dict[str, Any]
+    ) -> None:
+        self.world, self.request, self.route, self.facts = world, request, route, facts
+        self.spec = route.operation
+        self.operation = OPERATIONS.get(self.spec.id)
+        self.checked = contract.check_request(route, request.query, request.headers, request.body)
+        self.principal = NOBODY
+
+    def carry_out(self) -> Any:
+        """The value the operation answers. Raises Refusal, and then nothing has been changed."""
+        if self.checked.unknown_fields:
+            self.facts["unknown_fields"] = [name[:80] for name in self.checked.unknown_fields[:20]]
+        self.principal = self._authenticated()
+        operation = self.operation
+        if operation is None:
+            raise Refusal("not_simulated", f"{self.spec.id} is in the contract, but not simulated yet")
+        organization_id, found = self._admitted(operation)
+        if self.checked.problem is not None:
+            code = "bad_request" if self.spec.problem_status == 400 else "unprocessable"
+            raise Refusal(code, self.checked.problem.message)
+        before = self.world.version
+        try:
+            value = operation.function(self._call(organization_id), *found)
+        except Refusal:
+            assert self.world.version == before, f"{self.spec.id} refused after it had changed something"
+            raise
+        access.remember_use(self.world, self.principal)
+        return value
+
+    def _authenticated(self) -> Principal:
+        if self.spec.auth not in CREDENTIAL_KINDS:
+            return NOBODY
+        inference = self.spec.host == "inference"
+        principal = access.authenticate(self.world, self.request.headers, inference=inference)
+        self.facts["principal"] = principal.id
+        return principal
+
+    def _admitted(self, operation: Operation) -> tuple[str, tuple[Row, ...]]:
+        """The organization the call acts in, and the row its path names."""
+        if self.principal is NOBODY:
+            return "", ()
+        self._check_kind(operation)
+        organization_id = self._acting_in(operation)
+        access.authorize(self.world, operation, self.principal, organization_id)
+        if operation.finds is None:
+            return organization_id or self.principal.organization_id, ()
+        row, owner = self._find(operation.finds, organization_id)
+        if not organization_id:
+            access.authorize(self.world, operation, self.principal, owner)
+        return owner, (row,)
+
+    def _check_kind(self, operation: Operation) -> None:
+        """Operations for sessions refuse keys: 401 where the contract lists no 403, else 403 [choice]."""
+        allowed = operation.keys_allowed
+        if self.principal.kind != "api_key" or allowed == "yes":
+            return
+        if allowed == "no" or self.world.settings[allowed] in (False, "session"):
+            code = "forbidden" if "403" in self.spec.statuses else "unauthorized"
+            raise Refusal(code, f"{self.spec.id} is for users' sessions, not for API keys")
+
+    def _acting_in(self, operation: Operation) -> str:
+        """The organization of the path, else the caller's own.
+
+        "" for what a person does alone, and where a session's row will tell.
+        """
+        if self.spec.path.startswith("/v1/orgs/{orgId}"):
+            return self.route.path_values["orgId"]
+        row_tells = operation.finds is not None and self.principal.kind == "user"
+        return "" if row_tells or not operation.role else self.principal.organization_id
+
+    def _find(self, kind: type[Row], organization_id: str) -> tuple[Row, str]:
+        """The row that the last part of the path names, and its owner; 404 when the caller may not see it."""
+        row_id = [value for name, value in self.route.path_values.items() if name != "orgId"][-1]
+        row = self.world.find(kind, f"{organization_id}/{row_id}" if kind.id_within_organization else row_id)
+        owner: str = getattr(row, "organization_id", "")
+        visible = owner == organization_id or (
+            not organization_id and access.belongs(self.world, self.principal, owner)
+        )
+        if row is None or not visible:
+            raise Refusal("not_found", f"{kind.__name__} {row_id[:80]!r} is unknown in this organization")
+        return row, owner
+
+    def _call(self, organization_id: str) -> Call:
+        return Call(
+            world=self.world,
+            principal=self.principal,
+            organization_id=organization_id,
+            path=self.route.path_values,
+            query=self.checked.query,
+            body=self.checked.body,
+            headers=self.request.headers,
+        )
+
+
+# -- replies -----------------------------------------------------------------------------------------------
+
+
+def _error(world: World, refusal: Refusal, request_id: str, *, inference: bool) -> dict[str, Any]:
+    """The error body; the inference host wraps it its own way [2026-07]."""
+    message, code = refusal.message[:LONGEST_MESSAGE], refusal.wire_code(world.settings)
+    if inference:
+        status = refusal.status(world.settings)
+        kind = ERROR_TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+        return {"error": {"message": message, "type": kind, "code": code}}
+    body = {"error": message, "code": code, **refusal.facts}
+    return body | {"requestId": request_id} if world.settings.flag("errors.request_id") else body
+
+
+def _reply(status: int, value: Any, headers: dict[str, str]) -> Reply:
+    if value is None:
+        return Reply(204 if status == 200 else status, b"", headers)
+    headers["Content-Type"] = JSON
+    return Reply(status, msgspec.json.encode(value), headers)
+
+
+def _check_answer(world: World, contract: Contract, spec: OperationSpec, reply: Reply, value: Any) -> None:
+    """An answer that breaks the contract is our bug: it is written down, and the client still gets it."""
+    answer = Answer(reply.status, reply.headers.get("Content-Type", ""), value, reply.body, reply.headers)
+    problem = contract.check_response(spec, answer)
+    if problem is not None:
+        world.note("bug", operation=spec.id, where=problem.where, message=problem.message)

@@ -1,0 +1,1 @@
+"""What the areas of the service share: access, capacity, metering, events, signing, workloads."""

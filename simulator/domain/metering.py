@@ -1,0 +1,228 @@
+"""What usage costs: sessions with a locked rate, the account they draw on, and the moment it runs dry.
+
+There is no tick per VM. Every account keeps the sum of its open rates and of rate x opening time, so that
+the exact, unrounded accrual is one multiplication; the billed figure, rounded down per session, lies less
+than a cent (and a second) per open session below it. Where that bound decides nothing, the sessions are
+summed.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from simulator.kernel.clock import Grade
+from simulator.kernel.instant import LATEST_MS, SECOND_MS, month_of
+from simulator.kernel.money import usage_cents
+from simulator.kernel.world import Index, Row, World
+
+MS_PER_HOUR = 3_600_000
+
+
+class UsageSession(Row, frozen=True, kw_only=True):
+    """A span of usage at a locked rate. `created_at_ms` is its opening; at a month's end it is split."""
+
+    indexes: ClassVar = {
+        "open": Index(lambda session: session.organization_id if session.ended_at_ms is None else None),
+        "resource": Index(lambda session: session.resource_id if session.ended_at_ms is None else None),
+        "month": Index(lambda session: (session.organization_id, month_of(session.created_at_ms))),
+    }
+
+    organization_id: str
+    resource_id: str
+    node_id: str
+    key: str
+    """What the usage report groups by: `<gpuModelId>:<tier>`, `cpu:<size>` [choice]."""
+    count: int
+    """GPUs, 1 for a CPU VM: hours are counted per GPU."""
+    rate_cents: int
+    """Cents per hour for all of it, locked at opening [2026-07]."""
+    ended_at_ms: int | None = None
+
+    def cents(self, now_ms: int) -> int:
+        """Its cost up to now, or up to its end: the one arithmetic for the live figure and for settlement."""
+        end = now_ms if self.ended_at_ms is None else self.ended_at_ms
+        return usage_cents(end - self.created_at_ms, self.rate_cents)
+
+    def span_ms(self, now_ms: int) -> int:
+        return (now_ms if self.ended_at_ms is None else self.ended_at_ms) - self.created_at_ms
+
+
+class Transaction(Row, frozen=True, kw_only=True):
+    """A line of the ledger: credits positive, debits negative [choice: they sum to the balance]."""
+
+    indexes: ClassVar = {"organization": Index(lambda line: line.organization_id)}
+
+    organization_id: str
+    type: str
+    source: str
+    amount_cents: int
+    description: str
+
+
+class Account(Row, frozen=True, kw_only=True):
+    """An organization's money; the id is the organization's."""
+
+    balance_cents: int = 0
+    """The sum of the ledger."""
+    closed_cents: int = 0
+    """Usage of ended sessions that no settlement has debited yet."""
+    open_sessions: int = 0
+    burn_cents: int = 0
+    """Sum of the rates of open sessions, per hour."""
+    weighted: int = 0
+    """Sum of rate x opening time (ms) of open sessions."""
+    alert: str = ""
+    """"", "low" or "depleted": the last threshold crossed downwards, so that each is told once."""
+    check_at_ms: int | None = None
+    """When the next look at the balance is due."""
+    monthly_spend_limit_cents: int | None = None
+    settled_until: str = ""
+    """The last month whose usage was debited."""
+
+
+# -- reading -----------------------------------------------------------------------------------------------
+
+
+def accrued_cents(world: World, organization_id: str) -> int:
+    """Usage not yet settled: ended sessions and open ones up to now."""
+    account = world.get(Account, organization_id)
+    return account.closed_cents + sum(
+        session.cents(world.now_ms) for session in world.select(UsageSession, "open", organization_id)
+    )
+
+
+def available_cents(world: World, organization_id: str) -> int:
+    """Balance less accrued usage; may be a little negative [2026-07]."""
+    return world.get(Account, organization_id).balance_cents - accrued_cents(world, organization_id)
+
+
+def available_above(world: World, organization_id: str, floor_cents: int) -> bool:
+    """Whether more than `floor_cents` is available; sums the sessions only when the bounds cannot tell."""
+    account = world.get(Account, organization_id)
+    spare = account.balance_cents - account.closed_cents - floor_cents
+    unrounded = account.burn_cents * world.now_ms - account.weighted
+    if spare * MS_PER_HOUR > unrounded:
+        return True
+    slack = account.open_sessions * MS_PER_HOUR + account.burn_cents * SECOND_MS
+    if spare * MS_PER_HOUR <= unrounded - slack:
+        return False
+    return available_cents(world, organization_id) > floor_cents
+
+
+def open_session_of(world: World, resource_id: str) -> UsageSession | None:
+    return world.first(UsageSession, "resource", resource_id)
+
+
+# -- sessions ----------------------------------------------------------------------------------------------
+
+
+def open_session(world: World, session: UsageSession) -> UsageSession:
+    """Start billing a resource that is not billed yet."""
+    assert open_session_of(world, session.resource_id) is None, session.resource_id
+    world.put(session)
+    _count(world, session, 1)
+    watch(world, session.organization_id)
+    return session
+
+
+def close_session(world: World, resource_id: str) -> UsageSession | None:
+    """End billing a resource; answers the ended session, None when there was none."""
+    session = open_session_of(world, resource_id)
+    return end_session(world, session, world.now_ms) if session else None
+
+
+def end_session(world: World, session: UsageSession, at_ms: int) -> UsageSession:
+    ended = world.change(session, ended_at_ms=at_ms)
+    account = _count(world, session, -1)
+    world.change(account, closed_cents=account.closed_cents + ended.cents(at_ms))
+    world.note(
+        "charge",
+        organization=ended.organization_id,
+        resource=ended.resource_id,
+        session=ended.id,
+        cents=ended.cents(at_ms),
+        seconds=ended.span_ms(at_ms) // SECOND_MS,
+        rate_cents=ended.rate_cents,
+    )
+    return ended
+
+
+def new_session(world: World, of: UsageSession | None = None, **fields: object) -> UsageSession:
+    """A session that opens now: from fields, or as the next part of another one at the same locked rate."""
+    made = {"id": world.streams.uuid("session"), "created_at_ms": world.now_ms, "ended_at_ms": None, **fields}
+    if of is not None:
+        return msgspec.structs.replace(of, **made)
+    return msgspec.convert(made, UsageSession)
+
+
+def _count(world: World, session: UsageSession, sign: int) -> Account:
+    account = world.get(Account, session.organization_id)
+    return world.change(
+        account,
+        open_sessions=account.open_sessions + sign,
+        burn_cents=account.burn_cents + sign * session.rate_cents,
+        weighted=account.weighted + sign * session.rate_cents * session.created_at_ms,
+    )
+
+
+# -- the ledger --------------------------------------------------------------------------------------------
+
+
+def post(
+    world: World, organization_id: str, amount_cents: int, kind: tuple[str, str], text: str
+) -> Transaction:
+    """Write a line into the ledger; `kind` is (type, source)."""
+    line = world.put(
+        Transaction(
+            id=f"txn_{world.streams.text('transaction', 24)}",
+            created_at_ms=world.now_ms,
+            organization_id=organization_id,
+            type=kind[0],
+            source=kind[1],
+            amount_cents=amount_cents,
+            description=text,
+        )
+    )
+    account = world.get(Account, organization_id)
+    world.change(account, balance_cents=account.balance_cents + amount_cents)
+    world.note("charge", organization=organization_id, transaction=line.id, type=kind[0], cents=amount_cents)
+    return line
+
+
+# -- the watch ---------------------------------------------------------------------------------------------
+
+
+def watch(world: World, organization_id: str) -> None:
+    """See to it that the balance is looked at no later than the tick on which it can first meet a threshold.
+
+    A look that comes too early only looks again; so a fall of the burn needs no new timer.
+    """
+    account = world.get(Account, organization_id)
+    moment = next_crossing_ms(world, account)
+    if moment is None or moment > LATEST_MS:
+        return
+    due_ms = _tick_from(world, moment)
+    if account.check_at_ms is not None and world.now_ms < account.check_at_ms <= due_ms:
+        return
+    world.change(account, check_at_ms=due_ms)
+    world.clock.at(due_ms, "billing.check", (organization_id, due_ms), cause=world.cause, grade=Grade.watch)
+
+
+def next_crossing_ms(world: World, account: Account) -> int | None:
+    """The first moment at which the unrounded accrual meets the next threshold; None without burn."""
+    if account.burn_cents == 0:
+        return None
+    low, floor = world.settings.whole("billing.low_cents"), world.settings.whole("billing.floor_cents")
+    threshold = floor if account.alert else max(low, floor)
+    spare = account.balance_cents - account.closed_cents - threshold
+    return -(-(spare * MS_PER_HOUR + account.weighted) // account.burn_cents)
+
+
+def _tick_from(world: World, moment_ms: int) -> int:
+    """The first tick at or after a moment, but after now. Ticks count from the world's first moment."""
+    tick_ms = world.settings.whole("billing.tick_s") * SECOND_MS
+    start = world.clock.start_ms
+    earliest = max(moment_ms, world.now_ms + 1)
+    return start - (start - earliest) // tick_ms * tick_ms

@@ -1,0 +1,1 @@
+"""The mechanics every simulated service needs: time, rows, transitions, chance, money, refusals."""

@@ -1,0 +1,129 @@
+"""Virtual time: an integer of milliseconds and a queue of timers.
+
+A timer is data, never a closure: due time, serial, name, arguments and the journal serial that caused it.
+So a fork keeps its own future and a saved state can be read by another process.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from simulator.kernel.instant import iso
+
+
+class Grade(IntEnum):
+    """How far a pending timer keeps the world from rest."""
+
+    work = 0
+    """Something is under way: the world is not idle."""
+    watch = 1
+    """A deadline or a look at the balance: it may yet change a resource."""
+    calendar = 2
+    """Comes round for ever: the end of a month."""
+
+
+class Timer(NamedTuple):
+    """What will happen at `due_ms`; timers of one moment fire in the order in which they were set."""
+
+    due_ms: int
+    serial: int
+    name: str
+    args: tuple[Any, ...]
+    cause: int | None
+    grade: Grade
+
+
+class Clock:
+    """Now, and what is to come. Time moves only through `move_to`."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.start_ms = now_ms
+        self.now_ms = now_ms
+        self._heap: list[Timer] = []
+        self._cancelled: set[int] = set()
+        self._counts = [0] * len(Grade)
+        self._serial = 0
+        self._shared = False
+
+    def after(self, delay_ms: int, name: str, *args: Any, cause: int | None = None) -> int:
+        """Set a timer `delay_ms` from now; answers the serial by which it can be cancelled."""
+        return self.at(self.now_ms + delay_ms, name, args, cause=cause)
+
+    def at(
+        self,
+        due_ms: int,
+        name: str,
+        args: tuple[Any, ...],
+        *,
+        cause: int | None = None,
+        grade: Grade = Grade.work,
+    ) -> int:
+        """Set a timer at a moment, which is not in the past."""
+        assert due_ms >= self.now_ms, f"timer {name} due {iso(due_ms)}, before now {iso(self.now_ms)}"
+        self._own()
+        self._serial += 1
+        self._counts[grade] += 1
+        heapq.heappush(self._heap, Timer(due_ms, self._serial, name, args, cause, grade))
+        return self._serial
+
+    def cancel(self, timer: Timer) -> None:
+        """Take back a timer that is still pending."""
+        self._own()
+        self._cancelled.add(timer.serial)
+        self._counts[timer.grade] -= 1
+
+    def next_due_ms(self) -> int | None:
+        """When the next timer is due; None when nothing is pending."""
+        self._drop_cancelled()
+        return self._heap[0].due_ms if self._heap else None
+
+    def next_work_ms(self) -> int | None:
+        """When the next piece of work is due; None when there is none."""
+        return min((timer.due_ms for timer in self.pending() if timer.grade is Grade.work), default=None)
+
+    def rests(self, grade: Grade = Grade.work) -> bool:
+        """Whether nothing of this grade, or of a more urgent one, is pending."""
+        return not any(self._counts[: grade + 1])
+
+    def pop_due(self, until_ms: int) -> Timer | None:
+        """The next timer due at or before `until_ms`, with the clock moved to its moment."""
+        self._drop_cancelled()
+        if not self._heap or self._heap[0].due_ms > until_ms:
+            return None
+        self._own()
+        timer = heapq.heappop(self._heap)
+        self._counts[timer.grade] -= 1
+        self.now_ms = max(self.now_ms, timer.due_ms)
+        return timer
+
+    def move_to(self, now_ms: int) -> None:
+        """Let time pass; every timer before `now_ms` has been popped."""
+        assert now_ms >= self.now_ms, f"the clock cannot go back from {iso(self.now_ms)} to {iso(now_ms)}"
+        self.now_ms = now_ms
+
+    def pending(self) -> Iterator[Timer]:
+        """Every timer still to fire, in no particular order."""
+        return (timer for timer in self._heap if timer.serial not in self._cancelled)
+
+    def __len__(self) -> int:
+        return len(self._heap) - len(self._cancelled)
+
+    def fork(self) -> Clock:
+        """The same now and the same future; whoever changes it first takes a copy."""
+        twin = object.__new__(Clock)
+        self._shared = True
+        twin.__dict__.update(self.__dict__)
+        twin._counts = self._counts.copy()
+        return twin
+
+    def _own(self) -> None:
+        if self._shared:
+            self._heap, self._cancelled, self._shared = self._heap.copy(), self._cancelled.copy(), False
+
+    def _drop_cancelled(self) -> None:
+        while self._cancelled and self._heap and self._heap[0].serial in self._cancelled:
+            self._own()
+            self._cancelled.discard(heapq.heappop(self._heap).serial)

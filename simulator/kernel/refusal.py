@@ -1,0 +1,104 @@
+"""Every way to say no, as data: wire code, status, meaning, and whether the call may have done its work.
+
+A row's status is a number, or the name of the setting that holds it where the profiles differ.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from simulator.kernel.settings import Settings
+
+
+class Code(msgspec.Struct, frozen=True):
+    """One row of the table."""
+
+    status: int | str
+    meaning: str
+    happened: bool = False
+    """True when the call may have been carried out although it was answered with this error."""
+    wire: str = ""
+    """The code on the wire where it is not the row's own name."""
+
+
+CODES: dict[str, Code] = {
+    # generic: their case follows errors.code_style
+    "unauthorized": Code(401, "no credential, or one this cloud does not know"),
+    "forbidden": Code(403, "another organization's, or a scope or role is missing"),
+    "not_found": Code(404, "unknown, or owned by an organization the caller cannot see"),
+    "method_not_allowed": Code(405, "the path exists, this method on it does not"),
+    "bad_request": Code(400, "malformed, wrong type, or a value out of bounds"),
+    "conflict": Code(409, "clashes with the present state"),
+    "gone": Code(410, "existed once, no longer usable"),
+    "payload_too_large": Code(413, "the body is over the limit"),
+    "unprocessable": Code(422, "well-formed, but what it asks for cannot be meant"),
+    "rate_limited": Code(429, "too many requests; Retry-After says how long to wait"),
+    "internal": Code(500, "an error of the service", happened=True),
+    "not_simulated": Code(501, "the contract knows this operation, the simulator does not yet"),
+    # credentials and access
+    "REVOKED_API_KEY": Code(401, "the key was revoked"),
+    "EXPIRED_API_KEY": Code(401, "the key's end has come"),
+    "ACCOUNT_RESTRICTED": Code(403, "the account may not deploy, or is read-only"),
+    "ACCOUNT_PENDING_VERIFICATION": Code(403, "the account may not deploy or add funds yet"),
+    "ESCALATION_REFUSED": Code(403, "it would give away more than the caller has"),
+    "INSUFFICIENT_BALANCE": Code(403, "available balance at or under the minimum to deploy"),
+    # capacity
+    "INSUFFICIENT_GPU_CAPACITY": Code("capacity.refusal_status", "some node could hold it, none has the GPUs free"),
+    "INSUFFICIENT_HOST_CAPACITY": Code("capacity.refusal_status", "GPUs are free, RAM, vCPU or disk beside them not"),
+    "INSUFFICIENT_CPU_CAPACITY": Code("capacity.refusal_status", "no node has room for the CPU VM now"),
+    "NODE_AT_CAPACITY": Code("capacity.refusal_status", "the node that was named is full"),
+    "VM_NODE_BUSY": Code("capacity.refusal_status", "restart: the VM's own node cannot take it back"),
+    "VM_SHAPE_NOT_PLACEABLE": Code(400, "no node could ever hold this shape"),
+    "GPU_COUNT_NOT_ALLOCATABLE": Code(400, "no node ever tiles this GPU count"),
+    "RESOURCE_SIZE_NOT_APPLICABLE": Code(400, "resourceSize together with gpuCount"),
+    # nodes
+    "NODE_DECOMMISSIONED": Code(400, "the node was removed for good; it has to be enrolled again"),
+    # states
+    "INVALID_VM_STATE": Code(409, "the verb does not fit the VM's status"),
+    "VM_STATE_UNFIT": Code(400, "the verb does not fit the VM's status", wire="bad_request"),
+    "VM_REBOOT_TERMINATED": Code("vms.reboot_terminated_status", "a terminated VM has nothing to reboot", wire="INVALID_VM_STATE"),
+    "NAME_TAKEN": Code(409, "the name is in use"),
+    # keys and people
+    "INVALID_KEY": Code(400, "not one OpenSSH public key line"),
+    "KEY_EXISTS": Code(409, "the organization has this key already"),
+    "KEY_IN_USE": Code(409, "the last SSH key of a VM"),
+    "LAST_OWNER": Code("members.last_owner_status", "an organization keeps at least one owner", wire="conflict"),
+}  # fmt: skip
+
+
+class Refusal(Exception):
+    """A call that is answered with an error. Nothing has been changed when it is raised."""
+
+    def __init__(self, code: str, message: str, **facts: Any) -> None:
+        assert code in CODES, code
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.facts = facts
+        """More members for the error body, such as placeableGpuCounts."""
+
+    def status(self, settings: Settings) -> int:
+        status = CODES[self.code].status
+        return status if isinstance(status, int) else settings.whole(status)
+
+    def wire_code(self, settings: Settings) -> str:
+        """The code as the client reads it: generic ones in the profile's case, specific ones always upper."""
+        code = CODES[self.code].wire or self.code
+        return code.upper() if settings.word("errors.code_style") == "upper" else code
+
+
+MOST_NAMED = 25
+"""Names in one message; more is not read."""
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """A hint for a misspelt word, as text to append to a message."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, known, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    more = ", …" if len(known) > MOST_NAMED else ""
+    return f"; known are {', '.join(sorted(known)[:MOST_NAMED])}{more}"

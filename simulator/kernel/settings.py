@@ -1,0 +1,193 @@
+"""Everything about the cloud that can be set, one row each. Profiles are presets of these rows.
+
+Where the sources disagree, or say nothing, the question is a row here and the code asks the row; no code
+outside this file knows a profile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One row: what it may be and what it means."""
+
+    default: Any
+    meaning: str
+    choices: tuple[str, ...] = ()
+    minimum: int | None = None
+
+
+def _timing(step: str, gpu: float, cpu: float, meaning: str) -> dict[str, Setting]:
+    """Two rows of seconds: for GPU and for CPU VMs."""
+    return {
+        f"timing.gpu_vm.{step}_s": Setting((float(gpu),), f"GPU VM: {meaning}"),
+        f"timing.cpu_vm.{step}_s": Setting((float(cpu),), f"CPU VM: {meaning}"),
+    }
+
+
+SETTINGS: dict[str, Setting] = {
+    "profile": Setting("2026-06", "the service as of that month; the other rows follow it", ("2026-06", "2026-07", "2026-10")),
+    "keys.prefix": Setting("vl_", "prefix of new API keys; both are accepted", ("vl_", "or_")),
+    "keys.revocation_delay_s": Setting(0, "seconds until a revoked key stops working", minimum=0),
+    "keys.revoke_unknown": Setting("204", "revoking an unknown key", ("204", "404")),
+    "keys.minted_by": Setting("anyone", "who may create keys: any key with the scope, or sessions only", ("anyone", "session")),
+    "errors.code_style": Setting("snake", "case of the generic error codes", ("snake", "upper")),
+    "errors.request_id": Setting(True, "requestId in error bodies"),
+    "scopes.mode": Setting("documented", "documented: vms:write opens VM writes; observed: only clusters:* opens anything", ("documented", "observed")),
+    "me.allow_keys": Setting(True, "getMe and updateProfile with an API key"),
+    "ids.style": Setting("uuid", "ids of VMs, clusters, organizations, nodes: UUIDs, or vm_… as the documentation prints", ("uuid", "prefixed")),
+    "ids.gpu_models": Setting("slug", "GPU model ids in answers; both are accepted", ("slug", "uuid")),
+    "capacity.refusal_status": Setting(409, "status when a placeable shape finds no room (409 or 503)", minimum=400),
+    "availability.shape": Setting("union", "flat: June; nested: July; union: both together", ("union", "flat", "nested")),
+    "availability.ttl_s": Setting(0, "seconds for which gpu-availability may repeat an old answer", minimum=0),
+    "names.unique": Setting(False, "a VM name in use by a live VM is refused with 409"),
+    "vms.queue": Setting(False, "createVm that finds no room waits as pending instead of being refused"),
+    "vms.require_ssh_key": Setting(False, "createVm needs at least one SSH key"),
+    "vms.idempotency_key": Setting(False, "createVm honours the Idempotency-Key header"),
+    "vms.size_with_count": Setting("accepted", "resourceSize together with gpuCount", ("accepted", "refused")),
+    "vms.ssh_ready": Setting("probe", "sshReady: when a probe saw the guest answer, or as soon as the VM runs", ("probe", "running")),
+    "vms.reboot_terminated_status": Setting(400, "status of rebootVm on a terminated VM", minimum=400),
+    "vms.legacy_node_loss": Setting(False, "a lost node shows its VMs as failed, not as interrupted"),
+    "vms.beta_ops": Setting("recorded", "reboot and resize: recorded only, or carried out", ("recorded", "executed")),
+    "vms.deadline_s": Setting(600, "a start that has not ended by then fails", minimum=1),
+    "vms.interrupted_days": Setting(7, "an interrupted VM is stopped after so many days", minimum=1),
+    "vms.endpoint_domain": Setting("run.openrelay.inc", "domain of endpoint URLs"),
+    "nodes.drain_ends_workloads": Setting(True, "draining a node terminates what runs on it"),
+    "sshkeys.in_use": Setting("scrubbed", "deleting the last key of a VM: scrubbed, or refused with KEY_IN_USE", ("scrubbed", "refused")),
+    "members.mode": Setting("at_once", "adding a member: at once, or by an invite", ("at_once", "invite")),
+    "members.last_owner_status": Setting(403, "status when the last owner would go", minimum=400),
+    "members.max_owned_orgs": Setting(5, "organizations one account may own", minimum=1),
+    "billing.open_at": Setting("running", "when the billing session opens", ("running", "deploying")),
+    "billing.floor_cents": Setting(50, "available balance at which workloads stop"),
+    "billing.low_cents": Setting(100, "available balance at which balance.low is sent"),
+    "billing.min_deploy_cents": Setting(50, "deploying needs more than this available"),
+    "billing.tick_s": Setting(60, "seconds between two looks at the balance", minimum=1),
+    "billing.settle_after_s": Setting(300, "settlement of a month, seconds after its end", minimum=0),
+    "webhooks.empty_means": Setting("all", "an empty event list: every event, or the VM events only", ("all", "vm")),
+    "webhooks.delivery_id": Setting("attempt", "X-VectorLay-Delivery: new per attempt, or one per delivery", ("attempt", "delivery")),
+    "webhooks.retry_s": Setting((10.0, 60.0, 300.0), "seconds from a failed attempt to the next"),
+    "webhooks.jitter_percent": Setting(0, "a retry comes up to so many percent later, drawn from the seed", minimum=0),
+    "webhooks.timeout_s": Setting(10, "real seconds a receiver may take", minimum=1),
+    "webhooks.allow_http": Setting("loopback", "plain http receivers: loopback and private only, any, none", ("loopback", "any", "none")),
+    "webhooks.max_rows": Setting(500, "delivery rows kept per webhook", minimum=1),
+    **_timing("scheduling", 5, 2, "stage `scheduling` of a start"),
+    **_timing("preparing_disk", 15, 5, "stage `preparing_disk`"),
+    **_timing("pulling_image", 40, 15, "stage `pulling_image`"),
+    **_timing("booting", 30, 8, "stage `booting`"),
+    **_timing("restart", 45, 15, "start of a stopped VM whose image is cached, in stage `booting`"),
+    **_timing("ssh_ready", 45, 15, "from running until SSH answers"),
+    **_timing("restart_in_place", 20, 10, "SSH away while a running VM restarts"),
+}  # fmt: skip
+
+
+class UnknownSetting(ValueError):
+    """A setting that does not exist, or a value it cannot take. The text names what would be right."""
+
+
+class Settings(Mapping[str, Any]):
+    """The value of every row. Immutable; `but` makes another."""
+
+    def __init__(self, values: Mapping[str, Any] | None = None) -> None:
+        self._values = {key: row.default for key, row in SETTINGS.items()}
+        for key, value in (values or {}).items():
+            self._values[key] = check_setting(key, value)
+
+    def but(self, values: Mapping[str, Any]) -> Settings:
+        """These settings with some rows set otherwise; all or nothing."""
+        made = Settings()
+        made._values = {**self._values, **{key: check_setting(key, value) for key, value in values.items()}}
+        return made
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def flag(self, key: str) -> bool:
+        value: bool = self._values[key]
+        return value
+
+    def whole(self, key: str) -> int:
+        value: int = self._values[key]
+        return value
+
+    def word(self, key: str) -> str:
+        value: str = self._values[key]
+        return value
+
+    def seconds(self, key: str) -> tuple[float, ...] | None:
+        """A list of spans, or the ends of a range to draw from; None never ends."""
+        value: tuple[float, ...] | None = self._values[key]
+        return value
+
+
+def check_setting(key: str, value: Any) -> Any:
+    """The value as the row keeps it; a text such as "60" or "10..20" is read as the row's type.
+
+    Raises UnknownSetting with the value and what would have been right.
+    """
+    from simulator.kernel.refusal import nearest
+
+    row = SETTINGS.get(key)
+    if row is None:
+        raise UnknownSetting(f"unknown setting {key!r}{nearest(key, list(SETTINGS))}")
+    try:
+        return _read(row, value)
+    except (ValueError, TypeError, OverflowError):
+        raise UnknownSetting(f"{key}: {value!r} is not {expects(row)}") from None
+
+
+def expects(row: Setting) -> str:
+    """What a row takes, in words."""
+    if row.choices:
+        return "one of " + ", ".join(row.choices)
+    if isinstance(row.default, bool):
+        return "true or false"
+    if isinstance(row.default, int):
+        return "a whole number" + ("" if row.minimum is None else f" of at least {row.minimum}")
+    if isinstance(row.default, tuple):
+        return "seconds (5), a range (5..10), a list ([10, 60]) or never"
+    return "a text"
+
+
+def _read(row: Setting, value: Any) -> Any:
+    """The value in the row's type. Raises ValueError, TypeError or OverflowError when it does not fit."""
+    if row.choices:
+        return row.choices[row.choices.index(str(value))]
+    if isinstance(row.default, bool):
+        return ("false", "true").index(str(value).lower()) == 1
+    if isinstance(row.default, int):
+        return _read_whole(row, value)
+    if isinstance(row.default, tuple):
+        return _read_seconds(value)
+    if not isinstance(value, str) or not value:
+        raise ValueError(value)
+    return value
+
+
+def _read_whole(row: Setting, value: Any) -> int:
+    whole = int(value)
+    if isinstance(value, bool) or whole != float(value) or abs(whole) > 10**12:
+        raise ValueError(value)
+    if row.minimum is not None and whole < row.minimum:
+        raise ValueError(value)
+    return whole
+
+
+def _read_seconds(value: Any) -> tuple[float, ...] | None:
+    if value is None or value == "never":
+        return None
+    if isinstance(value, str):
+        value = value.split("..") if ".." in value else value.strip("[]").split(",")
+    seconds = tuple(float(part) for part in (value if isinstance(value, (list, tuple)) else [value]))
+    if not seconds or any(not 0 <= span <= 10**8 for span in seconds):
+        raise ValueError(value)
+    return seconds

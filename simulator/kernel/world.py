@@ -1,0 +1,221 @@
+"""A world: one cloud's whole state, as tables of frozen rows.
+
+A row is never changed, only replaced: `world.put(row)`. Tables and index buckets carry the token of the world
+that may write to them; a fork hands both worlds new tokens, so forking costs the table heads, and whoever
+writes first to a table takes a copy of it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import msgspec
+
+from simulator.kernel.clock import Clock
+from simulator.kernel.journal import Journal
+from simulator.kernel.settings import Settings
+from simulator.kernel.streams import Streams
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """Something the cloud keeps. `indexes` says by what it is found; lists read it oldest first."""
+
+    indexes: ClassVar[dict[str, Index]] = {}
+    id_within_organization: ClassVar[bool] = False
+    """The id is `organization/name`, and a path names only the part behind."""
+
+    id: str
+    created_at_ms: int = 0
+
+
+R = TypeVar("R", bound=Row)
+
+
+def by_age(row: Row) -> tuple[int, str]:
+    """Oldest first."""
+    return row.created_at_ms, row.id
+
+
+class Index(NamedTuple):
+    """Rows of one key together, in order. A row whose key is None is left out."""
+
+    key: Callable[[Any], Hashable | None]
+    order: Callable[[Any], tuple[Any, ...]] = by_age
+    """Ends with the id, so that no two rows are equal."""
+
+
+class _Bucket(list[tuple[Any, ...]]):
+    __slots__ = ("owner",)
+    owner: object
+
+
+class _Table:
+    __slots__ = ("buckets", "indexes", "owner", "rows")
+
+    def __init__(self, owner: object, kind: type[Row], former: _Table | None = None) -> None:
+        self.owner = owner
+        self.indexes = kind.indexes
+        self.rows: dict[str, Any] = former.rows.copy() if former else {}
+        self.buckets: dict[tuple[str, Hashable], _Bucket] = former.buckets.copy() if former else {}
+
+    def add(self, index: str, key: Hashable, entry: tuple[Any, ...]) -> None:
+        bucket = self._own(index, key)
+        if bucket and entry < bucket[-1]:
+            insort(bucket, entry)
+        else:
+            bucket.append(entry)
+
+    def remove(self, index: str, key: Hashable, entry: tuple[Any, ...]) -> None:
+        bucket = self._own(index, key)
+        del bucket[bisect_left(bucket, entry)]
+        if not bucket:
+            del self.buckets[index, key]
+
+    def _own(self, index: str, key: Hashable) -> _Bucket:
+        """A bucket that the owner of the table may change."""
+        found = self.buckets.get((index, key))
+        if found is None or found.owner is not self.owner:
+            found = _Bucket(found or ())
+            found.owner = self.owner
+            self.buckets[index, key] = found
+        return found
+
+
+class World:
+    """Rows, clock, chance, journal, settings. `version` counts the changes."""
+
+    def __init__(self, name: str, seed: int, start_ms: int, settings: Settings) -> None:
+        self.name = name
+        self.settings = settings
+        self.clock = Clock(start_ms)
+        self.streams = Streams(seed)
+        self.journal = Journal()
+        self.outbox: deque[str] = deque()
+        """Deliveries due now, oldest first: the engine takes them and the courier makes them."""
+        self.cause: int | None = None
+        """The journal serial of what is going on: a request, a timer, an action."""
+        self.version = 0
+        self._token = object()
+        self._tables: dict[type[Row], _Table] = {}
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    @property
+    def now_ms(self) -> int:
+        return self.clock.now_ms
+
+    def find(self, kind: type[R], row_id: str) -> R | None:
+        """The row of this id, or None."""
+        table = self._tables.get(kind)
+        return table.rows.get(row_id) if table else None
+
+    def get(self, kind: type[R], row_id: str) -> R:
+        """The row of this id, which exists."""
+        row: R = self._tables[kind].rows[row_id]
+        return row
+
+    def find_named(self, kind_name: str, row_id: str) -> Row | None:
+        """The same, by the name of the row class: what an event keeps of its resource."""
+        kind = next((kind for kind in self._tables if kind.__name__ == kind_name), None)
+        return self.find(kind, row_id) if kind else None
+
+    def status_of(self, row_id: str) -> str | None:
+        """The status of the resource of this id, of whatever class; None when there is none."""
+        found = (table.rows[row_id] for table in self._tables.values() if row_id in table.rows)
+        return next((row.status for row in found if hasattr(row, "status")), None)
+
+    def rows(self, kind: type[R]) -> Iterator[R]:
+        """Every row, in the order in which they were first put."""
+        table = self._tables.get(kind)
+        return iter(list(table.rows.values())) if table else iter(())
+
+    def bucket(self, kind: type[Row], index: str, key: Hashable) -> Sequence[tuple[Any, ...]]:
+        """The order tuples of one key, ascending; each ends with the id of its row."""
+        table = self._tables.get(kind)
+        return table.buckets.get((index, key), ()) if table else ()
+
+    def select(self, kind: type[R], index: str, key: Hashable) -> list[R]:
+        """The rows of one key, in the order of the index."""
+        bucket = self.bucket(kind, index, key)
+        if not bucket:
+            return []
+        rows = self._tables[kind].rows
+        return [rows[entry[-1]] for entry in bucket]
+
+    def first(self, kind: type[R], index: str, key: Hashable) -> R | None:
+        """The first row of one key, or None."""
+        bucket = self.bucket(kind, index, key)
+        return self.get(kind, bucket[0][-1]) if bucket else None
+
+    def keys(self, kind: type[Row], index: str) -> list[Any]:
+        """Every key of an index that has a row."""
+        table = self._tables.get(kind)
+        return [key for name, key in table.buckets if name == index] if table else []
+
+    # -- changing ------------------------------------------------------------------------------------------
+
+    def put(self, row: R) -> R:
+        """Add a row, or replace the one of the same id."""
+        table = self._own(type(row))
+        old = table.rows.get(row.id)
+        table.rows[row.id] = row
+        self._reindex(table, old, row)
+        self.version += 1
+        return row
+
+    def change(self, row: R, **fields: Any) -> R:
+        """Put a copy of the row with other values in some fields."""
+        return self.put(msgspec.structs.replace(row, **fields))
+
+    def delete(self, row: Row) -> None:
+        table = self._own(type(row))
+        del table.rows[row.id]
+        self._reindex(table, row, None)
+        self.version += 1
+
+    def _reindex(self, table: _Table, old: Row | None, new: Row | None) -> None:
+        """Take the old row out of the indexes and let the new one in. Most changes move it in none."""
+        aged: tuple[Any, ...] = () if new is None else by_age(new)
+        moved = old is None or new is None or old.created_at_ms != new.created_at_ms
+        for name, (key, order) in table.indexes.items():
+            before = None if old is None else key(old)
+            after = None if new is None else key(new)
+            if before is None and after is None:
+                continue
+            if before == after and not (moved if order is by_age else order(old) != order(new)):
+                continue
+            if before is not None:
+                table.remove(name, before, order(old))
+            if after is not None:
+                table.add(name, after, aged if order is by_age else order(new))
+
+    def _own(self, kind: type[Row]) -> _Table:
+        """The table of a class, as this world may change it."""
+        table = self._tables.get(kind)
+        if table is None or table.owner is not self._token:
+            table = self._tables[kind] = _Table(self._token, kind, table)
+        return table
+
+    # -- time and record -----------------------------------------------------------------------------------
+
+    def after(self, delay_ms: int, name: str, *args: Any) -> int:
+        """Set a timer that names what is going on now as its cause."""
+        return self.clock.after(delay_ms, name, *args, cause=self.cause)
+
+    def note(self, kind: str, **facts: Any) -> int:
+        """Write to the journal, caused by what is going on now."""
+        return self.journal.add(self.clock.now_ms, kind, self.cause, facts)
+
+    def fork(self, name: str | None = None) -> World:
+        """The same state from here on, apart from now on."""
+        twin = object.__new__(World)
+        twin.__dict__.update(self.__dict__)
+        twin.name = name or self.name
+        twin.outbox = self.outbox.copy()
+        twin.clock, twin.streams, twin.journal = self.clock.fork(), self.streams.fork(), self.journal.fork()
+        twin._tables = dict(self._tables)
+        self._token, twin._token = object(), object()
+        return twin

@@ -1,0 +1,1 @@
+"""The service itself, one file per tag of the contract."""

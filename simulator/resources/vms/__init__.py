@@ -1,0 +1,1 @@
+"""GPU and CPU virtual machines: lifecycle, launch, operations, views."""

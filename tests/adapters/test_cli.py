@@ -1,0 +1,495 @@
+"""The command line, as a shell meets it: processes, what they print, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from simulator import __version__, assets
+from simulator.adapters.server import Server
+from simulator.kernel.settings import SETTINGS, Settings
+from simulator.registry import ACTIONS, OPERATIONS
+from simulator.worlds import DEFAULT, Opening, Worlds
+
+PATIENCE_S = 60
+KEY = "vl_rG35kasgZVZZERVZXN7tUZhLHYTVUsQpCabYF35V"
+"""The default world's key: the same for ever, so that a README can print it."""
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """That of the tests, without what would reach into the command, and with these OPENRELAY_SIM_…"""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OPENRELAY_")}
+    return kept | {f"OPENRELAY_SIM_{name.upper()}": value for name, value in variables.items()}
+
+
+def run(*words: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "simulator", *(str(word) for word in words)]
+    return subprocess.run(
+        command, env=environment(**variables), capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+
+
+class Serving:
+    """`serve` in a process of its own, and what it printed."""
+
+    def __init__(self, *words: object, **variables: str) -> None:
+        command = [sys.executable, "-m", "simulator", "serve", *(str(word) for word in words)]
+        variables.setdefault("port", "0")
+        self.process = subprocess.Popen(
+            command, env=environment(**variables), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.printed = self._read()
+
+    def _read(self) -> str:
+        """All it prints before it serves: the end is an empty line after the calls."""
+        assert self.process.stdout is not None
+        lines: list[str] = []
+        for line in self.process.stdout:
+            lines.append(line)
+            if line == "\n" and lines[-2].startswith("curl"):
+                return "".join(lines)
+        raise AssertionError(self.process.communicate()[1])
+
+    def says(self, what: str) -> str:
+        found = re.search(rf"^  {what} +(\S+)$", self.printed, re.MULTILINE)
+        assert found, self.printed
+        return found[1]
+
+    @property
+    def url(self) -> str:
+        return self.says("base URL")
+
+    @property
+    def calls(self) -> list[str]:
+        return [line for line in self.printed.splitlines() if line.startswith("curl")]
+
+    def sim(self, path: str = "") -> Any:
+        return requests.get(f"{self.url}/_sim{path}", timeout=PATIENCE_S).json()
+
+    def stop(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
+        """Exit code, and what came on both streams since."""
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode, out, err
+
+
+Serve = Callable[..., Serving]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    started: list[Serving] = []
+
+    def start(*words: object, **variables: str) -> Serving:
+        started.append(Serving(*words, **variables))
+        return started[-1]
+
+    yield start
+    for serving in started:
+        if serving.process.poll() is None:
+            serving.process.kill()
+            serving.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Server]:
+    """A server in this process, for the commands that call one."""
+    worlds = Worlds()
+    worlds.open(DEFAULT, Opening())
+    with Server(worlds, port=0) as server:
+        yield server
+
+
+def paste(line: str) -> Any:
+    """Run a printed line as a shell would, and fail as `curl --fail` does."""
+    if shutil.which("curl"):
+        words = ["curl", "--silent", "--show-error", "--fail", *shlex.split(line)[1:]]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        assert done.returncode == 0, (line, done.stderr)
+        return json.loads(done.stdout)
+    return _curl(shlex.split(line)[1:])
+
+
+def _curl(words: list[str]) -> Any:
+    """As much of curl as the printed lines use."""
+    options = [(flag, value) for flag, value in pairwise(words) if flag in ("-H", "-d")]
+    headers = dict(value.split(": ", 1) for flag, value in options if flag == "-H")
+    data = next((value for flag, value in options if flag == "-d"), None)
+    method = "GET" if data is None else "POST"
+    answer = requests.request(method, words[-1], headers=headers, data=data, timeout=PATIENCE_S)
+    answer.raise_for_status()
+    return answer.json()
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The only thing on standard error."""
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("openrelay-simulator: ")
+    return line
+
+
+# -- serve
+
+
+def test_serve_prints_credentials_and_lines_that_work_when_pasted(serve: Serve) -> None:
+    serving = serve("--clock", "manual")
+    assert serving.says("API key") == KEY
+    assert serving.says("control URL") == serving.url + "/_sim"
+    assert len(serving.calls) >= 3
+    me, created, advanced, listed = map(paste, serving.calls)
+    assert me["memberships"][0]["organizationId"] == serving.says("organization")
+    assert created["status"] == "deploying"
+    assert advanced["events"] == 4
+    assert [vm["status"] for vm in listed["items"]] == ["running"]
+
+
+def test_the_tiny_curl_of_the_tests_does_as_curl_does(serve: Serve) -> None:
+    serving = serve("--clock", "manual")
+    for line in serving.calls:
+        assert _curl(shlex.split(line)[1:])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_at_once_with_code_0_and_no_word(serve: Serve, number: int) -> None:
+    serving = serve()
+    began = time.monotonic()
+    assert serving.stop(number) == (0, "", "")
+    assert time.monotonic() - began < 10, "seconds on a busy machine, a fraction of one on an idle one"
+
+
+def test_a_signal_ends_it_while_a_receiver_hangs(serve: Serve) -> None:
+    serving = serve("--set", "webhooks.timeout_s=60")
+    with socket.create_server(("127.0.0.1", 0)) as receiver:
+        org, port = serving.says("organization"), receiver.getsockname()[1]
+        auth = {"Authorization": f"Bearer {KEY}"}
+        hook = {"name": "slow", "url": f"http://127.0.0.1:{port}/"}
+        made = requests.post(
+            f"{serving.url}/v1/orgs/{org}/webhooks/create", json=hook, headers=auth, timeout=9
+        )
+        assert made.status_code == 200
+        send = {"name": "acme", "type": "vm.running"}
+        requests.post(f"{serving.url}/_sim/actions/webhook.send", json=send, timeout=PATIENCE_S)
+        receiver.settimeout(PATIENCE_S)
+        connection, _ = receiver.accept()
+        with connection:
+            code, _, _ = serving.stop()
+    assert code == 0
+
+
+def test_the_clock_is_live_unless_it_is_told_otherwise(serve: Serve) -> None:
+    clock = serve().sim("/clock")
+    assert (clock["mode"], clock["rate"]) == ("live", 1.0)
+
+
+def test_every_option_reaches_the_world(serve: Serve) -> None:
+    serving = serve(
+        *("--clock", "stepped", "--step", "1m30s", "--rate", "60", "--world", "empty", "--seed", "7"),
+        *("--profile", "2026-10", "--set", "billing.tick_s=7", "--set", "webhooks.retry_s=1,2"),
+    )
+    world = serving.sim()["world"]
+    assert (world["fixture"], world["seed"], world["profile"]) == ("empty", 7, "2026-10")
+    assert {**world["clock"], "now": 0} == {"mode": "stepped", "rate": 60, "step": 90, "now": 0, "pending": 0}
+    values = {row["key"]: row["value"] for row in serving.sim("/settings")["items"]}
+    assert (values["billing.tick_s"], values["webhooks.retry_s"]) == (7, [1, 2])
+
+
+def test_every_option_is_a_variable_too(serve: Serve) -> None:
+    serving = serve(
+        clock="manual",
+        rate="2",
+        step="7",
+        world="empty",
+        seed="9",
+        profile="2026-07",
+        set="billing.tick_s=7 webhooks.retry_s=1,2",
+        host="localhost",
+        control_token="s3cret",
+    )
+    auth = {"Authorization": "Bearer s3cret"}
+    assert requests.get(f"{serving.url}/_sim", timeout=PATIENCE_S).status_code == 401
+    world = requests.get(f"{serving.url}/_sim", headers=auth, timeout=PATIENCE_S).json()["world"]
+    assert (world["fixture"], world["seed"], world["profile"]) == ("empty", 9, "2026-07")
+    assert (world["clock"]["mode"], world["clock"]["rate"], world["clock"]["step"]) == ("manual", 2, 7)
+    assert paste(serving.calls[2])["events"] == 0, "the printed call carries the token"
+
+
+def test_an_option_wins_over_its_variable(serve: Serve) -> None:
+    assert serve("--seed", "1", seed="2").sim()["world"]["seed"] == 1
+
+
+def test_a_world_from_a_file_is_served(serve: Serve, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("extends: empty\nstart: '2027-01-01T00:00:00Z'\n", "utf-8")
+    world = serve("--world", file, "--clock", "manual").sim()["world"]
+    assert (world["fixture"], world["clock"]["now"]) == (str(file), "2027-01-01T00:00:00.000Z")
+
+
+def test_a_world_without_keys_is_served_with_calls_that_need_none(serve: Serve, tmp_path: Path) -> None:
+    file = tmp_path / "bare.yaml"
+    file.write_text("title: Nothing at all\n", "utf-8")
+    serving = serve("--world", file, "--clock", "manual")
+    assert "API key" not in serving.printed
+    assert len(serving.calls) == 3
+    for line in serving.calls:
+        assert paste(line) is not None
+
+
+def test_a_busy_port_is_one_line_and_code_2() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("serve", "--port", port)
+    assert done.returncode == 2
+    assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in one_line(done)
+
+
+MISTAKES = {
+    "--port 80000": "'--port'",
+    "--port http": "'http'",
+    "--clock fast": "'fast' is not one of 'live', 'manual', 'stepped'",
+    "--rate 0": "rate 0.0: take more than 0",
+    "--rate nan": "rate nan",
+    "--rate 1e308": "rate 1e+308",
+    "--step soon": "'soon' is no span of time; write it as 90s, 2m, 1h30m or 7d",
+    "--step -5s": "'-5s' is no span of time",
+    "--step 99999d": "step 8639913600.0: take 0 to 100000000",
+    "--world defualt": "no fixture 'defualt'; did you mean 'default'?",
+    "--world ./nowhere.yaml": "no file './nowhere.yaml'; bundled worlds are",
+    "--seed x": "'x' is not a valid integer",
+    "--profile 2025": "'2025' is not one of '2026-06'",
+    "--set billing": "'billing' has not the form KEY=VALUE",
+    "--set billing.tik_s=5": "unknown setting 'billing.tik_s'; did you mean 'billing.tick_s'?",
+    "--set billing.tick_s=soon": "billing.tick_s: 'soon' is not a whole number of at least 1",
+    "--rewrite-webhooks localhost": "'localhost' has not the form KEY=VALUE",
+    "--host nowhere.invalid": "cannot listen on nowhere.invalid port",
+    "--colour": "No such option",
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_a_bad_value_is_one_line_that_names_it_and_code_2(words: str) -> None:
+    done = run("serve", *words.split(), port="0") if "--port" not in words else run("serve", *words.split())
+    assert done.returncode == 2
+    assert MISTAKES[words] in one_line(done)
+
+
+def test_a_bad_variable_is_named_as_one() -> None:
+    assert "OPENRELAY_SIM_PORT" in one_line(run("serve", port="http"))
+
+
+# -- a running simulator
+
+
+def test_wait_comes_back_when_the_simulator_answers(served: Server) -> None:
+    done = run("wait", "--url", served.url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{served.url} answers: ok, version {__version__}\n"
+
+
+def test_wait_gives_up_with_code_1() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+    done = run("wait", "--timeout", "0.2s", url=f"http://127.0.0.1:{port}")
+    assert done.returncode == 1
+    assert "no simulator answers" in one_line(done)
+
+
+def test_wait_waits_for_a_simulator_that_is_still_to_come(serve: Serve) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    command = [sys.executable, "-m", "simulator", "wait", "--url", f"http://127.0.0.1:{port}"]
+    waiting = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL)
+    serve("--port", port)
+    assert waiting.wait(PATIENCE_S) == 0
+
+
+def test_advance_moves_the_clock_and_says_so(served: Server) -> None:
+    run("reset", url=served.url)
+    done = run("advance", "1m30s", url=served.url)
+    assert done.stdout == (
+        "2026-06-15T09:00:00.000Z to 2026-06-15T09:01:30.000Z: 0 events, 0 deliveries\n"
+    ), done.stderr
+    assert run("advance", "--to", "2026-06-15T10:00:00Z", url=served.url).returncode == 0
+    assert run("advance", "--until", "idle", url=served.url).returncode == 0
+    assert (
+        served.worlds.get(DEFAULT).world.now_ms == served.worlds.get(DEFAULT).world.clock.start_ms + 3_600_000
+    )
+
+
+def test_advance_goes_until_a_resource_has_a_status(served: Server) -> None:
+    run("reset", url=served.url)
+    overview = requests.get(f"{served.url}/_sim", timeout=PATIENCE_S).json()["world"]
+    created = requests.post(
+        f"{served.url}/v1/orgs/{overview['organizationId']}/vms/create",
+        json={"name": "a", "gpuModelId": "rtx-3090"},
+        headers={"Authorization": f"Bearer {overview['apiKey']}"},
+        timeout=PATIENCE_S,
+    ).json()
+    done = run("advance", "--until", f"{created['id']}=running", url=served.url)
+    assert "to 2026-06-15T09:01:30.000Z: 4 events" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "named"),
+    [
+        ("advance", 2, "give one of SPAN, --until, --to"),
+        ("advance 5s --until next", 2, "give one of"),
+        ("advance soon", 2, "'soon' is no span of time"),
+        ("advance --until soon", 1, "until: 'soon'"),
+        ("advance --to 2020-01-01T00:00:00Z", 1, "is before now"),
+        ("advance --until nobody=running", 1, "no resource 'nobody'"),
+        ("advance 5s --in-world nobody", 1, "no world 'nobody'"),
+        ("reset --fixture defualt", 1, "no bundled world 'defualt'"),
+        ("reset --seed x", 2, "'x' is not a valid integer"),
+    ],
+)
+def test_what_a_running_simulator_refuses_is_one_line(
+    served: Server, words: str, code: int, named: str
+) -> None:
+    done = run(*words.split(), url=served.url)
+    assert done.returncode == code
+    assert named in one_line(done)
+
+
+def test_a_simulator_that_is_not_there_is_one_line() -> None:
+    done = run("advance", "5s", url="http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert "no simulator answers at http://127.0.0.1:9: " in one_line(done)
+    assert "no simulator answers at nonsense" in one_line(run("reset", url="nonsense"))
+
+
+def test_reset_reaches_the_world_that_is_named_with_the_token_that_is_given() -> None:
+    worlds = Worlds()
+    worlds.open(DEFAULT, Opening())
+    worlds.open("other", Opening())
+    worlds.get("other").advance(60)
+    with Server(worlds, port=0, control_token="s3cret") as server:
+        refused = run("reset", "--in-world", "other", url=server.url)
+        assert "--control-token" in one_line(refused)
+        done = run("reset", "--in-world", "other", "--seed", 5, url=server.url, control_token="s3cret")
+    assert done.stdout == "world other is at its first moment, 2026-06-15T09:00:00.000Z\n", done.stderr
+    assert worlds.get("other").world.streams.seed == 5
+
+
+# -- listings
+
+
+def first_words(*words: object) -> list[str]:
+    done = run(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    return [line.split()[0] for line in done.stdout.splitlines()]
+
+
+def test_each_listing_has_one_line_per_row() -> None:
+    assert first_words("worlds") == assets.names("fixtures")
+    assert first_words("actions") == list(ACTIONS)
+    assert first_words("settings") == list(SETTINGS)
+    assert len(first_words("operations")) == 112
+
+
+def test_operations_say_which_are_simulated() -> None:
+    rows = [line.split() for line in run("operations").stdout.splitlines()]
+    assert {row[0] for row in rows if row[-1] == "simulated"} == set(OPERATIONS)
+    assert ["createVm", "POST", "/v1/orgs/{orgId}/vms/create", "VMs", "simulated"] in rows
+
+
+def test_the_defaults_of_the_settings_can_be_set_again() -> None:
+    columns = [re.split(r"  +", line) for line in run("settings").stdout.splitlines()]
+    values = {row[0]: row[1] for row in columns}
+    assert dict(Settings().but(values)) == dict(Settings())
+
+
+def test_openapi_prints_the_documents() -> None:
+    assert json.loads(run("openapi").stdout) == assets.contract_document()
+    assert json.loads(run("openapi", "--control").stdout) == assets.control_document()
+
+
+def test_without_a_command_and_with_help_it_says_what_there_is() -> None:
+    for words in ([], ["--help"], ["-h"]):
+        assert "serve" in run(*words).stdout
+    assert run("--version").stdout == f"openrelay-simulator, version {__version__}\n"
+    assert "No such command 'srve'" in one_line(run("srve"))
+
+
+# -- check
+
+BAD_WORLDS = {
+    "settings:\n  bling: 3\n": "2:3: unknown setting 'bling'",
+    "settings:\n  billing.tick_s: soon\n": "2:3: billing.tick_s: 'soon' is not",
+    "nodes:\n  - hostname: 3\n": "2:15: nodes: Expected `str`, got `int`",
+    "nodes+:\n  - {hostname: 3}\n": "2:16: nodes: Expected `str`, got `int`",
+    "\nvmz: []\n": "2:1: unknown section 'vmz'; did you mean 'vms'?",
+    "vms+: [{name: x, organization: nobody}]\n": "1:7: vms: ",
+    "start: yesterday\n": "1:8: start: 'yesterday' is not a moment",
+    "a: [\n": "3:1: ",
+    "extends: defualt\n": "1:1: no fixture 'defualt'; did you mean 'default'?",
+    "- a list\n": "1:1: ",
+}
+
+
+@pytest.mark.parametrize("text", BAD_WORLDS)
+def test_check_says_on_which_line_a_world_file_is_wrong(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "world.yaml"
+    file.write_text(text if text.startswith(("extends", "- ")) else text + "extends: default\n", "utf-8")
+    done = run("check", file)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"{file}:{BAD_WORLDS[text]}")
+
+
+def test_check_passes_the_bundled_worlds() -> None:
+    files = sorted(assets.folder("fixtures").glob("*.yaml"))
+    done = run("check", *files)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [f"{file}: a world" for file in files]
+    assert "no-such.yaml" in one_line(run("check", "no-such.yaml"))
+
+
+# -- what a start costs
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in done.stdout.split()}
+
+
+def test_to_serve_needs_neither_openapi_core_nor_faker() -> None:
+    start = (
+        "from simulator.adapters.server import Server\n"
+        "from simulator.worlds import Worlds\n"
+        "import http.client\n"
+        "with Server(Worlds(), port=0) as server:\n"
+        "    connection = http.client.HTTPConnection(server.host, server.port)\n"
+        "    connection.request('GET', '/_sim/health')\n"
+        "    assert connection.getresponse().status == 200\n"
+    )
+    assert loaded_by(start) & {"openapi_core", "faker", "jsonschema", "requests"} == set()
+
+
+def test_a_listing_needs_no_flask() -> None:
+    listing = "from simulator.adapters import cli\ncli.commands.main(['settings'], standalone_mode=False)"
+    assert loaded_by(listing) & {"flask", "waitress", "openapi_core", "faker"} == set()
+
+
+def test_the_front_door_opens_on_the_first_knock() -> None:
+    assert loaded_by("import simulator") & {"msgspec", "flask", "yaml", "jsonschema_rs"} == set()
+    assert "flask" not in loaded_by("from simulator import Simulator, Worlds")
+    assert "flask" in loaded_by("from simulator import create_app")
+    with pytest.raises(AttributeError, match="no attribute 'Simulater'"):
+        __import__("simulator").Simulater  # noqa: B018

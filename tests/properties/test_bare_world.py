@@ -1,0 +1,169 @@
+"""Random calls, actions and advances; after each step everything that must hold is looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from simulator.domain.capacity import Node
+from simulator.kernel.refusal import Refusal
+from tests.support.cloud import Answer, Cloud
+from tests.support.invariants import check_world
+from tests.support.vms import SSH_KEY
+
+MODELS = (None, "rtx-4090", "rtx-3090", "h100-sxm", "a100-sxm-80gb", "l40s", "no-such-model")
+VERBS = ("stop", "restart", "reboot", "terminate")
+
+
+class BareWorld(RuleBasedStateMachine):
+    """A client, the outside world and time, in any order."""
+
+    @initialize(
+        profile=st.sampled_from(("2026-06", "2026-07", "2026-10")),
+        seed=st.integers(0, 3),
+        queue=st.booleans(),
+        open_at=st.sampled_from(("running", "deploying")),
+    )
+    def open(self, profile: str, seed: int, queue: bool, open_at: str) -> None:
+        self.cloud = Cloud(
+            seed=seed, profile=profile, vms__queue=queue, billing__open_at=open_at, vms__require_ssh_key=False
+        )
+        self.seen: list[str] = []
+
+    def ask(self, answer: Answer) -> Answer:
+        """Every answer is one of the contract's, and never a failure of ours."""
+        assert answer.status < 500 or answer.status == 503, answer
+        if answer.status >= 400:
+            assert answer.body["error"], answer
+            assert answer.body["code"], answer
+        return answer
+
+    @rule(
+        model=st.sampled_from(MODELS),
+        count=st.sampled_from((None, 1, 2, 3, 4, 8)),
+        tier=st.sampled_from(("community", "verified", "spot")),
+        size=st.sampled_from((None, "small", "xl")),
+        disk=st.sampled_from((None, 10, 2000)),
+    )
+    def create(self, **wish: Any) -> None:
+        names = {"model": "gpuModelId", "count": "gpuCount", "size": "resourceSize", "disk": "diskSizeGb"}
+        body = {names.get(key, key): value for key, value in wish.items() if value is not None}
+        answer = self.ask(self.cloud.post("/v1/orgs/{org}/vms/create", {"name": "any", **body}))
+        if answer.status == 200:
+            self.seen.append(answer.body["id"])
+
+    @rule(
+        model=st.sampled_from((None, "rtx-3090", "a100-sxm-80gb")),
+        tier=st.sampled_from(("community", "spot")),
+        seconds=st.integers(0, 100),
+    )
+    def launch(self, model: str | None, tier: str, seconds: int) -> None:
+        """A VM that usually finds a place, and time for it to run."""
+        wish = {"gpuModelId": model, "gpuCount": 2 if model == "a100-sxm-80gb" else 1} if model else {}
+        answer = self.ask(
+            self.cloud.post("/v1/orgs/{org}/vms/create", {"name": "sound", "tier": tier, **wish})
+        )
+        if answer.status == 200:
+            self.seen.append(answer.body["id"])
+        self.cloud.advance(seconds)
+
+    @precondition(lambda self: self.seen)
+    @rule(verb=st.sampled_from(VERBS), which=st.integers(0, 99))
+    def verb(self, verb: str, which: int) -> None:
+        self.ask(self.cloud.post(f"/v1/vms/{self.pick(which)}/{verb}"))
+
+    @precondition(lambda self: self.seen)
+    @rule(which=st.integers(0, 99), size=st.integers(0, 2100))
+    def resize(self, which: int, size: int) -> None:
+        self.ask(self.cloud.post(f"/v1/vms/{self.pick(which)}/resize-disk", {"newSizeGb": size}))
+
+    @precondition(lambda self: self.seen)
+    @rule(which=st.integers(0, 99))
+    def look(self, which: int) -> None:
+        vm_id = self.pick(which)
+        version = self.cloud.world.version
+        for path in (f"/v1/vms/{vm_id}", f"/v1/vms/{vm_id}/detail", f"/v1/vms/{vm_id}/burn"):
+            assert self.ask(self.cloud.get(path)).status == 200
+        for path in ("vms?limit=3", "billing/balance", "usage/current"):
+            assert self.ask(self.cloud.get("/v1/orgs/{org}/" + path)).status == 200
+        assert self.ask(self.cloud.get("/v1/gpu-availability")).status == 200
+        assert self.cloud.world.version - version <= 1, "a read changed more than when its key was last used"
+
+    def pick(self, which: int) -> str:
+        return self.seen[which % len(self.seen)]
+
+    @precondition(lambda self: self.seen)
+    @rule(
+        action=st.sampled_from(("vm.exit", "vm.fail", "vm.reclaim", "vm.proceed")), which=st.integers(0, 99)
+    )
+    def happen(self, action: str, which: int) -> None:
+        self.act(action, id=self.pick(which))
+
+    @rule(action=st.sampled_from(("node.offline", "node.online")), which=st.integers(0, 99))
+    def lose_or_find_a_node(self, action: str, which: int) -> None:
+        nodes = list(self.cloud.world.rows(Node))
+        self.act(action, id=nodes[which % len(nodes)].id)
+
+    @rule(which=st.integers(0, 99), status=st.sampled_from(("draining", "maintenance", "online", "removed")))
+    def operate_a_node(self, which: int, status: str) -> None:
+        nodes = list(self.cloud.world.rows(Node))
+        self.act("node.set_status", id=nodes[which % len(nodes)].id, status=status)
+
+    @rule(cents=st.integers(1, 3000), action=st.sampled_from(("balance.credit", "balance.debit")))
+    def move_money(self, action: str, cents: int) -> None:
+        self.act(action, name="acme", cents=cents)
+
+    @rule(status=st.sampled_from(("restricted", "suspended")))
+    def lose_good_standing_for_a_while(self, status: str) -> None:
+        self.act("account.set_status", name="acme", status=status)
+        self.ask(self.cloud.post("/v1/orgs/{org}/vms/create", {"name": "refused"}))
+        self.cloud.advance(60)
+        self.act("account.set_status", name="acme", status="active")
+
+    @rule(cents=st.integers(0, 500))
+    def change_a_price(self, cents: int) -> None:
+        self.act("price.set", id="rtx-4090", tier="community", cents=cents)
+
+    def act(self, action: str, **arguments: Any) -> None:
+        version = self.cloud.world.version
+        try:
+            self.cloud.do(action, **arguments)
+        except Refusal:
+            assert self.cloud.world.version == version, f"{action} refused after it had changed something"
+
+    @rule()
+    def use_ssh_keys_and_webhooks(self) -> None:
+        key = self.ask(self.cloud.post("/v1/orgs/{org}/ssh-keys/create", {"name": "k", "publicKey": SSH_KEY}))
+        if key.status == 200:
+            for vm_id in self.seen[:3]:
+                self.ask(self.cloud.post(f"/v1/vms/{vm_id}/ssh-keys", {"sshKeyId": key.body["id"]}))
+            self.ask(self.cloud.delete("/v1/orgs/{org}/ssh-keys/" + key.body["id"]))
+        hook = {"name": "hook", "url": "http://127.0.0.1:9/hook"}
+        self.ask(self.cloud.post("/v1/orgs/{org}/webhooks/create", hook))
+
+    @rule(seconds=st.sampled_from((0, 1, 5, 29, 60, 3600, 86_400)))
+    def wait(self, seconds: int) -> None:
+        self.cloud.advance(seconds)
+
+    @rule()
+    def wait_for_the_next_month(self) -> None:
+        self.cloud.advance(31 * 86_400)
+
+    @invariant()
+    def everything_holds(self) -> None:
+        if not hasattr(self, "cloud"):
+            return
+        check_world(self.cloud.world)
+        assert self.cloud.bugs() == []
+
+
+TestBareWorld = BareWorld.TestCase
+TestBareWorld.settings = settings(
+    max_examples=150,
+    stateful_step_count=50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)

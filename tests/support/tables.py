@@ -1,0 +1,148 @@
+"""The tables in the documentation, printed from the registries.
+
+A block stands between `<!-- table: NAME -->` and `<!-- end -->`. `python -m tests.support.tables --write`
+prints every block again; without `--write` it says which are stale.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from simulator import assets
+from simulator.contract import Contract
+from simulator.domain.access import scopes_for
+from simulator.kernel.refusal import CODES
+from simulator.kernel.settings import SETTINGS, expects
+from simulator.registry import ACTIONS, AREAS, OPERATIONS
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = ("README.md", "docs/reference.md")
+BLOCK = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def rows(head: Iterable[str], body: Iterable[Iterable[object]]) -> str:
+    """A Markdown table."""
+    lines = [list(head), ["---"] * len(list(head)), *([str(cell) for cell in row] for row in body)]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+def operations() -> str:
+    specs = Contract(assets.contract_document()).operations.values()
+    return rows(
+        ("operation", "call", "area", "scope", "effects"),
+        (
+            (
+                f"`{spec.id}`",
+                f"`{spec.method} {spec.path}`",
+                row.area,
+                _scope(row.scope, row.write),
+                row.effects,
+            )
+            for spec in specs
+            if (row := OPERATIONS.get(spec.id))
+        ),
+    )
+
+
+def _scope(family: str, write: bool) -> str:
+    """The scopes of which one opens the operation, as documented."""
+    if family == "any":
+        return "any key"
+    return " or ".join(f"`{scope}`" for scope in sorted(scopes_for("documented", family, write=write)))
+
+
+def not_simulated() -> str:
+    """Operations that answer 501 so far, by area."""
+    areas: dict[str, list[str]] = {}
+    for spec in Contract(assets.contract_document()).operations.values():
+        if spec.id not in OPERATIONS:
+            areas.setdefault(spec.tag, []).append(f"`{spec.id}`")
+    count = sum(map(len, areas.values()))
+    table = rows(("area", "operations"), ((area, ", ".join(names)) for area, names in areas.items()))
+    return f"{count} of 112 operations answer 501 `not_simulated` so far:\n\n{table}" if count else ""
+
+
+def errors() -> str:
+    return rows(
+        ("code", "status", "meaning", "may have been carried out"),
+        (
+            (
+                f"`{row.wire or name}`",
+                row.status if isinstance(row.status, int) else f"setting `{row.status}`",
+                row.meaning,
+                "yes" if row.happened else "no",
+            )
+            for name, row in CODES.items()
+        ),
+    )
+
+
+def settings() -> str:
+    profiles = {name: assets.profile(name) for name in ("2026-07", "2026-10")}
+    return rows(
+        ("setting", "default (2026-06)", *profiles, "takes", "meaning"),
+        (
+            (
+                f"`{key}`",
+                _shown(row.default),
+                *(_shown(values[key]) if values[key] != row.default else "" for values in profiles.values()),
+                expects(row),
+                row.meaning,
+            )
+            for key, row in SETTINGS.items()
+            if key != "profile"
+        ),
+    )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        value = value[0] if len(value) == 1 else list(value)
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def actions() -> str:
+    return rows(
+        ("action", "does", "takes"),
+        (
+            (f"`{name}`", row.meaning, ", ".join(f"`{field}`" for field in row.arguments.__struct_fields__))
+            for name, row in ACTIONS.items()
+        ),
+    )
+
+
+def lifecycles() -> str:
+    machines = [area.machine for area in AREAS if area.machine]
+    return "\n".join(f"### {machine.name}\n\n```mermaid\n{machine.mermaid()}\n```\n" for machine in machines)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "operations": operations,
+    "not-simulated": not_simulated,
+    "errors": errors,
+    "settings": settings,
+    "actions": actions,
+    "lifecycles": lifecycles,
+}
+
+
+def printed(text: str) -> str:
+    """A document with every block printed again."""
+    return BLOCK.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}{found[3]}", text)
+
+
+def main() -> None:
+    for name in DOCUMENTS:
+        path = ROOT / name
+        text = path.read_text("utf-8")
+        if printed(text) != text:
+            print(f"{name}: {'printed again' if '--write' in sys.argv else 'stale; run make tables'}")
+            if "--write" in sys.argv:
+                path.write_text(printed(text), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
