@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,3 +49,11 @@ def test_the_quickstart_runs_line_by_line_when_it_is_pasted(base_url: str) -> No
     assert [(vm["id"], vm["status"]) for vm in listed["items"]] == [(created["id"], "running")]
     assert balance["balanceCents"] == 10_000
     assert others, "the README shows actions, the journal and worlds too"
+
+
+def test_the_python_of_the_readme_makes_an_application_that_answers() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    namespace: dict[str, Any] = {}
+    exec(block, namespace)
+    answer = namespace["app"].test_client().get("/health")
+    assert (answer.status_code, answer.json["status"]) == (200, "ok")
