@@ -119,13 +119,12 @@ def expand(document: dict[str, Any], seed: int) -> dict[str, Any]:
 
 def _sections(given: Document, wish: Generate, seed: int) -> dict[str, list[Any]]:
     streams = Streams(seed)
-    made = _organizations(wish, seed)
+    users, made = _people(wish, seed)
     owners = [*(owner.slug for owner in given.organizations), *(owner["slug"] for owner in made)]
     if (wish.vms or wish.ssh_keys) and not owners:
         raise ValueError("VMs and SSH keys need an organization to belong to")
-    members = [member for organization in made for member in organization["members"]]
     return {
-        "users": [{"email": row["email"], "full_name": row.pop("full_name")} for row in members],
+        "users": users,
         "organizations": made,
         "accounts": [{"organization": org["slug"], "balance_cents": wish.balance_cents} for org in made],
         "nodes": _nodes(given, wish),
@@ -137,16 +136,19 @@ def _sections(given: Document, wish: Generate, seed: int) -> dict[str, list[Any]
 # -- people ------------------------------------------------------------------------------------------------
 
 
-def _organizations(wish: Generate, seed: int) -> list[dict[str, Any]]:
-    """Organizations with their members and keys."""
+def _people(wish: Generate, seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Users, and the organizations that they are members of."""
     if wish.people < wish.organizations:
         raise ValueError(f"{wish.people} people for {wish.organizations} organizations; each needs an owner")
     if not wish.organizations:
-        return []
+        if wish.people or wish.keys:
+            raise ValueError("people and keys need organizations that are made with them")
+        return [], []
     from faker import Faker
 
     faker = Faker("en_US", providers=["faker.providers.person"], use_weighting=False)
     faker.seed_instance(seed)
+    users: list[dict[str, Any]] = []
     made: list[dict[str, Any]] = []
     for number in range(wish.organizations):
         name = faker.last_name()
@@ -154,13 +156,14 @@ def _organizations(wish: Generate, seed: int) -> list[dict[str, Any]]:
     for number in range(wish.people):
         organization = made[number % len(made)]
         first, last = faker.first_name(), faker.last_name()
-        address = f"{_word(first)}.{_word(last)}.{number + 1}@{organization['slug']}.example"
+        email = f"{_word(first)}.{_word(last)}.{number + 1}@{organization['slug']}.example"
         role = ROLES[min(len(organization["members"]), len(ROLES) - 1)]
-        organization["members"].append({"email": address, "role": role, "full_name": f"{first} {last}"})
+        users.append({"email": email, "full_name": f"{first} {last}"})
+        organization["members"].append({"email": email, "role": role})
     for number in range(wish.keys):
         organization = made[number % len(made)]
         organization["keys"].append({"name": f"{organization['slug']}-key-{len(organization['keys']) + 1}"})
-    return made
+    return users, made
 
 
 def _word(name: str) -> str:

@@ -67,7 +67,7 @@ class Courier:
     def addresses(self, host: str, port: int) -> list[Address]:
         """Where a delivery to a host may go. Raises NotAllowed, or OSError for an unknown host."""
         target = self._rewrite.get(host, host)
-        anywhere = not self._allow.isdisjoint((host, target))
+        anywhere = target in self._allow
         if not anywhere and not nearby.is_near(target):
             raise NotAllowed(_barred(target, target))
         found = socket.getaddrinfo(target, port, type=socket.SOCK_STREAM)
@@ -138,17 +138,13 @@ class _Attempt(Thread):
             try:
                 self._socket.settimeout(self._outgoing.timeout_s)
                 self._socket.connect(address)
-                return self._secured(self._socket, host) if secure else self._socket
+                if secure:
+                    self._socket = self._courier.tls.wrap_socket(self._socket, server_hostname=host)
+                return self._socket
             except OSError as refused:
                 self._socket.close()
                 problem = refused
         raise problem
-
-    def _secured(self, plain: socket.socket, host: str) -> ssl.SSLSocket:
-        wrapped = self._courier.tls.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
-        self._socket = wrapped
-        wrapped.do_handshake()
-        return wrapped
 
 
 def _connection(courier: Courier, host: str, port: int, *, secure: bool) -> HTTPConnection:

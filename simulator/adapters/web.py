@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from http.client import responses
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -46,13 +47,37 @@ def create_app(worlds: Worlds | None = None, *, control_token: str = "", loopbac
     return _App(worlds, Control(worlds, control_token, loopback))
 
 
-class _Response(Response):
+class _Answer(Response):
+    """A Reply as Flask's response: sent as it stands, and made into a full one only for a hook that looks at
+    it. To build one for every call would cost more than routing and checking."""
+
     default_mimetype = None
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+
+    def __getattr__(self, name: str) -> Any:
+        if "headers" in self.__dict__ or name == "_reply":
+            raise AttributeError(name)
+        super().__init__(self._reply.body, self._reply.status, self._reply.headers)
+        return getattr(self, name)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if "headers" in self.__dict__:
+            return super().__call__(environ, start_response)
+        body, headers = self._reply.body, list(self._reply.headers.items())
+        if self._reply.status != 204:
+            headers.append(("Content-Length", str(len(body))))
+        start_response(_status_line(self._reply.status), headers)
+        return () if environ["REQUEST_METHOD"] == "HEAD" else (body,)
+
+
+@cache
+def _status_line(status: int) -> str:
+    return f"{status} {responses.get(status, 'Unknown')}"
 
 
 class _App(Flask):
-    response_class = _Response
-
     def __init__(self, worlds: Worlds, control: Control) -> None:
         super().__init__("simulator", static_folder=None)
         self._worlds = worlds
@@ -67,7 +92,7 @@ class _App(Flask):
             reply = self._reply(environ)
         except Exception:
             reply = _last_words(environ)
-        return _Response(reply.body, reply.status, reply.headers)
+        return _Answer(reply)
 
     def _reply(self, environ: dict[str, Any]) -> Reply:
         raw_path = environ.get("PATH_INFO") or "/"

@@ -9,7 +9,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from simulator.kernel.instant import iso
 
@@ -25,7 +27,7 @@ class Grade(IntEnum):
     """Comes round for ever: the end of a month."""
 
 
-class Timer(NamedTuple):
+class Timer(msgspec.Struct, frozen=True, order=True):
     """What will happen at `due_ms`; timers of one moment fire in the order in which they were set."""
 
     due_ms: int
@@ -63,7 +65,8 @@ class Clock:
     ) -> int:
         """Set a timer at a moment, which is not in the past."""
         assert due_ms >= self.now_ms, f"timer {name} due {iso(due_ms)}, before now {iso(self.now_ms)}"
-        self._own()
+        if self._shared:
+            self._own()
         self._serial += 1
         self._counts[grade] += 1
         heapq.heappush(self._heap, Timer(due_ms, self._serial, name, args, cause, grade))
@@ -90,13 +93,16 @@ class Clock:
 
     def pop_due(self, until_ms: int) -> Timer | None:
         """The next timer due at or before `until_ms`, with the clock moved to its moment."""
-        self._drop_cancelled()
+        if self._cancelled:
+            self._drop_cancelled()
         if not self._heap or self._heap[0].due_ms > until_ms:
             return None
-        self._own()
+        if self._shared:
+            self._own()
         timer = heapq.heappop(self._heap)
         self._counts[timer.grade] -= 1
-        self.now_ms = max(self.now_ms, timer.due_ms)
+        if timer.due_ms > self.now_ms:
+            self.now_ms = timer.due_ms
         return timer
 
     def move_to(self, now_ms: int) -> None:

@@ -69,10 +69,11 @@ class _Table:
             bucket.append(entry)
 
     def remove(self, index: str, key: Hashable, entry: tuple[Any, ...]) -> None:
+        if len(self.buckets[index, key]) == 1:
+            del self.buckets[index, key]
+            return
         bucket = self._own(index, key)
         del bucket[bisect_left(bucket, entry)]
-        if not bucket:
-            del self.buckets[index, key]
 
     def _own(self, index: str, key: Hashable) -> _Bucket:
         """A bucket that the owner of the table may change."""

@@ -42,9 +42,11 @@ Gpus = Annotated[int, msgspec.Meta(ge=1, le=16)]
 OPERATOR = {"draining": "drain", "maintenance": "maintain", "removed": "remove", "online": "reopen"}
 """What the operator's word does."""
 
+PRESENT = ("online", "offline", "draining", "maintenance")
+
 # fmt: off
 NODE_LIFE = Machine("Node", NODE_STATES, [
-    # trigger         from                                    to
+    # trigger            from                                    to
     row("add",           NEW,                                    "online"),
     row("fall_silent",   "online",                               "offline"),
     row("fall_silent",   ("offline", "draining", "maintenance"), SAME),
@@ -58,7 +60,7 @@ NODE_LIFE = Machine("Node", NODE_STATES, [
     row("reopen",        ("online", "offline"),                  SAME),
     row("reopen_silent", ("draining", "maintenance"),            "offline"),
     row("reopen_silent", ("online", "offline"),                  SAME),
-    row("remove",        ("online", "offline", "draining", "maintenance"), "removed"),
+    row("remove",        PRESENT,                                "removed"),
 ], refusals={
     "fall_silent":   {"*": "NODE_DECOMMISSIONED"},
     "answer":        {"*": "NODE_DECOMMISSIONED"},
@@ -130,6 +132,7 @@ class NodeSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     id: str = ""
     tier: Literal["community", "verified"] = "community"
     status: Literal["online", "offline", "draining", "maintenance"] = "online"
+    """As it would be some time after it was added."""
     gpu_model: str = ""
     units: tuple[Gpus, ...] = ()
     """GPUs of each indivisible unit for VMs."""
@@ -162,6 +165,8 @@ def set_node_status(world: World, what: NodeState) -> dict[str, Any]:
 def add_node(world: World, what: NodeSpec) -> dict[str, Any]:
     """A provider brings another node."""
     node = world.put(new_node(world, what))
+    told = {"resource": node.id, "name": node.hostname, "from": NEW, "to": node.status}
+    world.note("transition", **told, trigger="add")
     vms.node_changed(world, node)
     return _told(node)
 

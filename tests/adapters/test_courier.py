@@ -194,17 +194,20 @@ def test_a_receiver_may_answer_as_slowly_as_the_timeout_allows() -> None:
 
 
 def test_no_thread_and_no_connection_outlives_an_attempt() -> None:
-    """A receiver that was given up on sees the connection end."""
+    """A receiver that goes on and on after it was given up sees the connection end."""
     ended = threading.Event()
 
-    def hang(this: Receiver, connection: socket.socket) -> None:
+    def dribble(this: Receiver, connection: socket.socket) -> None:
         read_request(connection)
-        connection.settimeout(10)
-        if connection.recv(1) == b"":
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        try:
+            while not this.closing.wait(0.05):
+                connection.sendall(b"y")
+        except ConnectionError:
             ended.set()
 
-    with receiver(hang) as hanging:
-        post(hanging.url(), timeout_s=1)
+    with receiver(dribble) as dribbling:
+        post(dribbling.url(), timeout_s=1)
         assert ended.wait(5)
     for thread in threading.enumerate():
         if thread.name == "courier":
@@ -258,6 +261,7 @@ sys.addaudithook(_watch)
         "224.0.0.1",
         "127.1",
         "localhost.example.com",
+        "a.mylocalhost",
         "[2001:db8::1]",
         "[fe80::1]",
         "[::ffff:8.8.8.8]",

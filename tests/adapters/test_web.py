@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flask import Response
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -96,6 +97,27 @@ def test_the_key_decides_which_world_answers(client: Client, open_client: Open) 
 def test_a_strange_host_header_is_no_matter_to_the_api(client: Client) -> None:
     assert client.get("/v1/me", host="exa mple:99999").status == 200
     assert client.get("/v1/me", host="api.openrelay.inc").status == 200
+
+
+def test_the_application_is_flask_with_its_hooks_and_its_test_client() -> None:
+    app = create_app()
+
+    @app.after_request
+    def mark(response: Response) -> Response:
+        response.headers["X-Mark"] = "seen"
+        response.set_cookie("taste", "sweet")
+        return response
+
+    for method, path, status in (
+        ("GET", "/v1/me", 401),
+        ("HEAD", "/health", 200),
+        ("DELETE", "/_sim/clock", 405),
+    ):
+        heard = app.test_client().open(path, method=method)
+        assert (heard.status_code, heard.headers["X-Mark"]) == (status, "seen")
+        assert "taste=sweet" in heard.headers["Set-Cookie"]
+        assert heard.headers["X-Request-Id"]
+    assert app.test_client().get("/_sim/health").get_json()["status"] == "ok"
 
 
 # -- bad bodies

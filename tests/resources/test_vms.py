@@ -11,6 +11,7 @@ from simulator.domain.capacity import Claim, Node
 from simulator.kernel.instant import parse_iso
 from simulator.resources.vms.lifecycle import Vm
 from tests.support.cloud import Cloud
+from tests.support.invariants import check_world
 
 CREATE = "/v1/orgs/{org}/vms/create"
 LIST = "/v1/orgs/{org}/vms"
@@ -308,6 +309,20 @@ def test_a_disk_only_grows(cloud: Cloud) -> None:
         answer = cloud.post(f"/v1/vms/{vm['id']}/resize-disk", {"newSizeGb": size})
         assert answer.status == status, (size, answer)
     assert cloud.vm(vm["id"])["diskSizeGb"] == 150
+
+
+def test_an_executed_resize_takes_the_disk_from_the_node_or_is_refused(open_cloud: Open) -> None:
+    cloud = open_cloud(vms__beta_ops="executed")
+    vm = cloud.run_vm(gpuModelId=None)
+    cloud.post(f"/v1/vms/{vm['id']}/stop")
+    node = cloud.world.get(Node, cloud.world.get(Vm, vm["id"]).node_id)
+    cloud.do("capacity.seize", id=node.id, disk_gb=node.disk_gb - node.used_disk_gb - 50)
+    answer = cloud.post(f"/v1/vms/{vm['id']}/resize-disk", {"newSizeGb": 61})
+    assert (answer.status, answer.code) == (409, "INSUFFICIENT_HOST_CAPACITY")
+    assert cloud.post(f"/v1/vms/{vm['id']}/resize-disk", {"newSizeGb": 60}).status == 204
+    assert cloud.world.get(Claim, vm["id"]).disk_gb == 60
+    assert cloud.post(f"/v1/vms/{vm['id']}/restart").status == 200
+    check_world(cloud.world)
 
 
 def test_visibility_opens_and_closes_the_endpoint_at_once(cloud: Cloud) -> None:

@@ -92,6 +92,7 @@ def test_https_anywhere_and_http_nearby_are_taken(cloud: Cloud, url: str) -> Non
         ("http://8.8.8.8/", "must be https"),
         ("http://169.254.169.254/latest/meta-data", "must be https"),
         ("http://localhost.example.com/", "must be https"),
+        ("http://a.mylocalhost/", "must be https"),
         ("http://[::ffff:8.8.8.8]/", "must be https"),
         ("ftp://localhost/x", "must be https"),
         ("file:///etc/passwd", "names no host"),

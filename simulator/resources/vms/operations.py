@@ -129,9 +129,12 @@ def resize_vm_disk(call: Call, vm: Vm) -> None:
     workload.check_disk(size)
     if size < vm.disk_gb:
         raise Refusal("bad_request", f"newSizeGb {size} is under the present {vm.disk_gb}; a disk only grows")
+    shape = vm.shape
     if call.world.settings.word("vms.beta_ops") == "executed":
-        capacity.resize_disk(call.world, vm.id, size)
-    call.world.change(vm, recorded_disk_gb=size, updated_at_ms=call.world.now_ms)
+        if not capacity.resize_disk(call.world, vm.id, size):
+            raise Refusal("INSUFFICIENT_HOST_CAPACITY", f"the node has no room for a disk of {size} GB")
+        shape = msgspec.structs.replace(shape, disk_gb=size)
+    call.world.change(vm, shape=shape, recorded_disk_gb=size, updated_at_ms=call.world.now_ms)
 
 
 @area.operation("getVmSshKeys", finds=Vm)
