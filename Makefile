@@ -47,7 +47,7 @@ tables: $(DEV) ## print the tables in the documentation again
 bench: $(DEV) ## all benchmarks
 	$(PYTHON) -m benchmarks $(ARGS)
 
-bench-quick: $(DEV) ## the benchmarks that need no other program, once
+bench-quick: $(DEV) ## the same with fewer rounds and without the fuzz, in a minute
 	$(PYTHON) -m benchmarks --quick $(ARGS)
 
 clean: ## remove all that make, the tests and the builds leave behind, .venv too

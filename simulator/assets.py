@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import yaml
 
 from simulator.fixture import FixtureError, build
@@ -82,7 +81,7 @@ def open_world(
 def _expanded(document: dict[str, Any], seed: int) -> dict[str, Any]:
     try:
         return expand(document, seed)
-    except (msgspec.ValidationError, ValueError) as problem:
+    except ValueError as problem:
         raise FixtureError(f"generate: {problem}") from None
 
 

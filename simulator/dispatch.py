@@ -45,7 +45,11 @@ def dispatch(
     A refusal that stands already is the answer: for a request that could not be read, or met our own mistake.
     """
     request_id = world.streams.uuid("request")
-    facts: dict[str, Any] = {"id": request_id, "method": request.method, "path": request.path}
+    facts: dict[str, Any] = {
+        "id": request_id,
+        "method": request.method,
+        "path": request.path[:LONGEST_MESSAGE],
+    }
     world.cause = world.journal.add(world.now_ms, "request", None, facts)
     route = contract.route(request.method, request.path)
     spec = None if isinstance(route, NoRoute) else route.operation
@@ -99,6 +103,7 @@ class _Visit:
         self.principal = self._authenticated()
         operation = self.operation
         if operation is None:
+            access.check_organization(self.world, self.principal, self.route.path_values.get("orgId", ""))
             raise Refusal("not_simulated", f"{self.spec.id} is in the contract, but not simulated yet")
         organization_id, found = self._admitted(operation)
         if self.checked.problem is not None:

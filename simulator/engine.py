@@ -19,6 +19,7 @@ from simulator.dispatch import dispatch
 from simulator.domain import events
 from simulator.domain.events import Outcome, Outgoing
 from simulator.kernel.clock import Grade
+from simulator.kernel.form import FormProblem, read
 from simulator.kernel.instant import DAY_MS, LAST_NOW_MS, LATEST_MS, iso
 from simulator.kernel.operation import Reply, Request
 from simulator.kernel.refusal import Refusal, nearest
@@ -32,6 +33,9 @@ MODES = ("live", "manual", "stepped")
 FASTEST_RATE = 1_000_000
 """Virtual seconds per real one [choice: twelve days a second; one core can just about fire that]."""
 LONGEST_STEP_S = 10**8
+PATIENCE_S = 1.0
+"""Real seconds for which an advance waits for the deliveries of the live clock, or of a step [choice]."""
+MOST_NOTED_BYTES = 4096
 MOST_EVENTS = 5_000_000
 MOST_DELIVERIES = 1_000_000
 """Where an advance that would never end gives up."""
@@ -115,13 +119,13 @@ class Simulator:
         if row is None:
             raise Refusal("not_found", f"no action {action!r}{nearest(action, list(ACTIONS))}")
         try:
-            what = msgspec.convert(arguments, row.arguments)
-        except msgspec.ValidationError as problem:
+            what = read(arguments, row.arguments)
+        except FormProblem as problem:
             raise Refusal("bad_request", f"{action}: {problem}") from None
         with self._changing:
             self._catch_up()
             world = self.world
-            facts = {"name": action, "arguments": arguments}
+            facts = {"name": action, "arguments": _shortened(arguments)}
             world.cause = world.journal.add(world.now_ms, "action", None, facts)
             try:
                 return row.function(world, what)
@@ -180,22 +184,37 @@ class Simulator:
         return self._advance(_next_ms)
 
     def advance_until_status(self, row_id: str, status: str) -> Advanced:
-        """Until a resource has a status; refused when nothing pending would bring it there."""
+        """Until a resource has a status. Refused, and nothing moves, when nothing pending would bring it.
+
+        A fork tries it out first: deliveries change no resource, so it needs no receivers.
+        """
+        with self._lock:
+            twin = self.world.fork()
+        states = twin.states_of(row_id)
+        if states is None:
+            raise Refusal("not_found", f"no resource {row_id!r} in world {self.name!r}")
+        if status not in states:
+            raise Refusal("bad_request", f"{row_id} is never {status!r}{nearest(status, list(states))}")
+        present, fired = twin.status_of(row_id), 0
+        while twin.status_of(row_id) != status:
+            fired += 1
+            if fired > MOST_EVENTS or twin.clock.rests(Grade.watch) or not _fire_next(twin, LAST_NOW_MS):
+                text = f"{row_id} is {present}, and nothing that is pending makes it {status}"
+                raise Refusal("conflict", text)
+        return self._advance_as_foreseen(row_id, status, twin.now_ms)
+
+    def _advance_as_foreseen(self, row_id: str, status: str, at_ms: int) -> Advanced:
+        """To the moment at which a resource will have a status, unless a receiver takes it another way."""
         reached = False
 
         def enough(world: World) -> bool:
             nonlocal reached
-            reached = world.status_of(row_id) == status
-            return reached or world.clock.rests(Grade.watch)
+            reached = reached or world.status_of(row_id) == status
+            return reached
 
-        with self._lock:
-            if self.world.status_of(row_id) is None:
-                raise Refusal("not_found", f"no resource {row_id!r} in world {self.name!r}")
-        advanced = self._advance(lambda world: LAST_NOW_MS, enough)
+        advanced = self._advance(lambda world: max(world.now_ms, at_ms), enough)
         if not reached:
-            with self._lock:
-                present = self.world.status_of(row_id)
-            raise Refusal("conflict", f"{row_id} is {present}, and nothing pending makes it {status}")
+            raise Refusal("conflict", f"{row_id} was to be {status}; a call on the way took it elsewhere")
         return advanced
 
     def keep_pace(self, start: Callable[[Callable[[], None]], object]) -> None:
@@ -214,29 +233,31 @@ class Simulator:
     # -- beginnings ----------------------------------------------------------------------------------------
 
     def reset(self, genesis: World | None = None) -> None:
-        """Back to the world's first moment, or this once to another. What is under way is dropped.
+        """Back to the world's first moment, or to another, which is its own from now on.
 
-        The clock keeps its mode, rate and step.
+        What is under way is dropped. The clock keeps its mode, rate and step.
         """
         with self._changing:
-            self.world = (genesis or self._genesis).fork()
+            self._genesis = genesis or self._genesis
+            self.world = self._genesis.fork()
             self._anchor()
 
     def fork(self, name: str) -> World:
         """The present state as the first moment of another world."""
         with self._changing:
             self._catch_up()
-            return self.world.fork(name)
+            twin = self.world.fork(name)
+            events.requeue(twin)
+            return twin
 
     # -- inside --------------------------------------------------------------------------------------------
 
     def _advance(
         self, target: Callable[[World], int], enough: Callable[[World], bool] | None = None
     ) -> Advanced:
-        """One advance at a time. What moves the clock by itself is waited for, another advance is not: it may
-        be the one whose webhook is calling."""
-        patience_s = 2.0 * self.world.settings.whole("webhooks.timeout_s")
-        if not self._turn.take("advance", patience_s):
+        """One advance at a time. What moves the clock by itself is waited for, though not for long, another
+        advance is not: each may be the one whose webhook is calling."""
+        if not self._turn.take("advance", PATIENCE_S):
             raise Refusal("conflict", "another advance is running; it ends when its deliveries are answered")
         try:
             return self._run(target, enough)
@@ -266,9 +287,9 @@ class Simulator:
             with self._lock:
                 if self.world is world:
                     fired += self._fire_until(to_ms, enough)
-            if not self._deliver_next(world):
-                return Advanced(from_ms, world.now_ms, fired, made)
-            made += 1
+                if self.world is not world or not world.outbox:
+                    return Advanced(from_ms, world.now_ms, fired, made)
+            made += self._deliver_next(world)
             if fired > MOST_EVENTS or made > MOST_DELIVERIES:
                 raise _endless(world)
 
@@ -279,8 +300,8 @@ class Simulator:
             if enough is not None and enough(world):
                 return fired
             if not _fire_next(world, to_ms):
-                if enough is None:
-                    world.clock.move_to(to_ms)
+                if enough is None:  # live time may have gone on, while a receiver was slow
+                    world.clock.move_to(max(world.now_ms, to_ms))
                 return fired
             fired += 1
             if fired > MOST_EVENTS:
@@ -298,7 +319,7 @@ class Simulator:
             world.clock.move_to(now_ms)
 
     def _deliver_next(self, world: World) -> bool:
-        """Make the next delivery of the outbox whose webhook still wants it; False when there is none."""
+        """Make the next delivery of the outbox that its webhook still wants; False when there is none."""
         with self._lock:
             outgoing = self._take() if self.world is world else None
         if outgoing is None:
@@ -338,7 +359,8 @@ class Simulator:
             self.due_ms = None
         else:
             at_once = self.world.outbox and not self._turn.holder
-            self.due_ms = self.world.now_ms if at_once else self.world.clock.next_due_ms()
+            due_ms = self.world.now_ms if at_once else self.world.clock.next_due_ms()
+            self.due_ms = None if due_ms is None or due_ms > LAST_NOW_MS else due_ms
 
 
 class _Change:
@@ -397,6 +419,12 @@ def _fire_next(world: World, until_ms: int) -> bool:
     TIMERS[timer.name](world, *timer.args)
     world.cause = None
     return True
+
+
+def _shortened(arguments: dict[str, Any]) -> dict[str, Any]:
+    """What the journal keeps of an action's arguments: its memory is to stay bounded."""
+    size = len(msgspec.json.encode(arguments))
+    return arguments if size <= MOST_NOTED_BYTES else {"cut": f"{size} bytes"}
 
 
 def _idle(world: World) -> bool:

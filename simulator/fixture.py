@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
+from simulator.kernel.form import FormProblem, read
 from simulator.kernel.instant import LAST_NOW_MS, parse_iso
 from simulator.kernel.refusal import Refusal, nearest
 from simulator.kernel.settings import Settings, UnknownSetting
@@ -43,12 +42,13 @@ def _start(document: dict[str, Any]) -> int:
     given = document.get("start", DEFAULT_START)
     try:
         return min(parse_iso(str(given)), LAST_NOW_MS)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise FixtureError(f"start: {given!r} is not a moment such as {DEFAULT_START}") from None
 
 
 def _fill(world: World, section: str, form: Any, content: Any) -> None:
     try:
-        SEEDS[section].function(world, msgspec.convert(content, form))
-    except (msgspec.ValidationError, AssertionError, Refusal, UnknownSetting) as problem:
-        raise FixtureError(f"{section}: {problem}") from None
+        SEEDS[section].function(world, read(content, form))
+    except (FormProblem, AssertionError, Refusal, UnknownSetting) as problem:
+        text = str(problem)
+        raise FixtureError(f"{section}{text}" if text.startswith("[") else f"{section}: {text}") from None

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from simulator.kernel.form import read
 from simulator.kernel.instant import DAY_MS, SECOND_MS, month_of, month_start, parse_iso
 from simulator.kernel.streams import Streams
 
@@ -105,13 +106,13 @@ class Document(msgspec.Struct):
 def expand(document: dict[str, Any], seed: int) -> dict[str, Any]:
     """The document with its `generate` section replaced by the rows it stands for.
 
-    Raises ValueError or msgspec.ValidationError when the section makes no sense.
+    Raises ValueError when the section makes no sense.
     """
     if "generate" not in document:
         return document
     plain = {section: content for section, content in document.items() if section != "generate"}
-    given = msgspec.convert(plain, Document)
-    wish = msgspec.convert(document["generate"], Generate)
+    given = read(plain, Document)
+    wish = read(document["generate"], Generate)
     for section, rows in _sections(given, wish, seed).items():
         plain[section] = [*plain.get(section, []), *rows]
     return plain

@@ -23,7 +23,7 @@ DEFAULT = "default"
 MOST_WORLDS = 1000
 MOST_BEGINNINGS = 32
 """First moments that are kept at hand; a suite that opens a world per seed would fill the memory."""
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.IGNORECASE)
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.IGNORECASE | re.ASCII)
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,9 +102,10 @@ class Worlds:
         return self._add(name, self.beginning(name, opening), opening)
 
     def reset(self, name: str, opening: Opening | None = None) -> Simulator:
-        """Back to the first moment; with an opening, this once to the first moment of that one."""
+        """Back to the first moment; with an opening, to that one's, which is the world's from now on."""
         simulator = self.get(name)
         simulator.reset(self.beginning(name, opening) if opening else None)
+        self._openings[name] = opening or self._openings[name]
         return simulator
 
     def fork(self, name: str, new_name: str) -> Simulator:

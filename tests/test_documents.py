@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+
 import pytest
 
 from tests.support.tables import BLOCK, DOCUMENTS, ROOT, TABLES, printed
@@ -16,3 +19,13 @@ def test_the_generated_tables_are_fresh(name: str) -> None:
 def test_every_table_stands_in_a_document() -> None:
     texts = [(ROOT / name).read_text("utf-8") for name in DOCUMENTS]
     assert {found[1] for text in texts for found in BLOCK.findall(text)} == set(TABLES)
+
+
+@pytest.mark.parametrize(
+    "name", [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("[A-Z]*.md"))]
+)
+def test_every_relative_link_leads_to_a_file_that_git_has(name: str) -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = set(listed.splitlines()) | {f"{path.rpartition('/')[0]}/" for path in listed.splitlines()}
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)\)", (ROOT / name).read_text("utf-8"))
+    assert set(links) <= files, set(links) - files

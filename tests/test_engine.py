@@ -10,7 +10,7 @@ import pytest
 
 from simulator.domain.events import Delivery, Outcome, Outgoing
 from simulator.engine import ClockState
-from simulator.kernel.instant import DAY_MS, parse_iso
+from simulator.kernel.instant import DAY_MS, iso, parse_iso
 from simulator.kernel.refusal import Refusal
 from tests.support.cloud import Answer, Cloud
 from tests.support.invariants import check_world
@@ -59,9 +59,12 @@ def test_until_idle_runs_what_is_under_way_and_leaves_the_month_alone(cloud: Clo
 
 def test_until_a_status_that_never_comes_is_refused_with_the_one_it_has(cloud: Cloud) -> None:
     vm = cloud.run_vm()
-    with pytest.raises(Refusal, match="is stopped, and nothing pending makes it failed"):
+    before = cloud.world.version, cloud.world.now_ms
+    with pytest.raises(Refusal, match="is running, and nothing that is pending makes it failed"):
         cloud.simulator.advance_until_status(vm["id"], "failed")
-    assert cloud.vm(vm["id"])["statusReason"] == "auto_stopped_insufficient_balance", "the last that could be"
+    with pytest.raises(Refusal, match="never 'runing'; did you mean 'running'"):
+        cloud.simulator.advance_until_status(vm["id"], "runing")
+    assert (cloud.world.version, cloud.world.now_ms) == before, "a wait in vain moves nothing"
     with pytest.raises(Refusal, match="no resource 'nobody'"):
         cloud.simulator.advance_until_status("nobody", "running")
 
@@ -82,6 +85,33 @@ def test_one_long_advance_and_many_short_ones_end_in_the_same_state(open_cloud: 
         return [cloud.get(f"/v1/orgs/{{org}}/{path}").body for path in ("vms", "usage/current")] + entries
 
     assert story([400]) == story([1] * 400) == story([89.5, 0.5, 0, 310])
+
+
+def test_a_delivery_that_nobody_wants_any_more_does_not_end_an_advance(cloud: Cloud) -> None:
+    vm = hooked(cloud).run_vm()
+    cloud.post(f"/v1/vms/{vm['id']}/stop")
+    hook = cloud.get("/v1/orgs/{org}/webhooks").body[0]
+    assert cloud.delete(f"/v1/orgs/{{org}}/webhooks/{hook['id']}").status == 204
+    advanced = cloud.advance(100)
+    assert (advanced.now_ms - advanced.from_ms, advanced.deliveries) == (100_000, 0)
+
+
+def test_until_a_status_that_a_receiver_prevents_ends_when_it_would_have_come(cloud: Cloud) -> None:
+    first = hooked(cloud).launch("first", gpuModelId="rtx-3090")
+    cloud.advance(30)
+    second = cloud.launch("second", gpuModelId="rtx-3090")
+
+    def receiver(outgoing: Outgoing) -> Outcome:
+        cloud.post(f"/v1/vms/{second['id']}/terminate")
+        return Outcome(status_code=200)
+
+    cloud.simulator.courier = receiver
+    before = cloud.world.now_ms
+    with pytest.raises(Refusal, match="took it elsewhere"):
+        cloud.simulator.advance_until_status(second["id"], "running")
+    assert cloud.vm(first["id"])["status"] == "running"
+    assert cloud.vm(second["id"])["status"] == "terminated"
+    assert cloud.world.now_ms - before <= 90_000
 
 
 # -- clock modes
@@ -170,6 +200,53 @@ def test_a_receiver_may_call_the_api_from_inside_its_handler(cloud: Cloud) -> No
     cloud.simulator.courier = receiver
     cloud.advance(90)
     assert seen == ["running"]
+
+
+def test_a_fork_made_while_a_delivery_is_in_flight_makes_that_delivery_itself(cloud: Cloud) -> None:
+    hooked(cloud).launch()
+
+    def receiver(outgoing: Outgoing) -> Outcome:
+        if "twin" not in cloud.worlds:
+            cloud.worlds.fork("default", "twin")
+        return Outcome(status_code=200)
+
+    cloud.simulator.courier = receiver
+    cloud.advance(90)
+    twin = cloud.worlds.get("twin")
+    assert [row.status for row in twin.world.rows(Delivery)] == ["pending"]
+    twin.courier = cloud.mailbox
+    assert twin.advance(0).deliveries == 1
+    assert [row.status for row in twin.world.rows(Delivery)] == ["delivered"]
+
+
+def test_a_live_advance_shorter_than_a_slow_delivery_is_answered_all_the_same(cloud: Cloud) -> None:
+    hooked(cloud).launch()
+    cloud.simulator.set_clock(ClockState(mode="live", rate=1000))
+
+    def receiver(outgoing: Outgoing) -> Outcome:
+        began = cloud.simulator.live_now_ms()
+        while cloud.simulator.live_now_ms() < began + 200_000:
+            cloud.get("/v1/me")
+        return Outcome(status_code=200)
+
+    cloud.simulator.courier = receiver
+    assert cloud.advance(91).deliveries == 1
+
+
+def test_the_journal_keeps_no_huge_paths_and_arguments(cloud: Cloud) -> None:
+    cloud.get("/v1/" + "x" * 100_000)
+    cloud.do("webhook.send", name="acme", data={"text": "x" * 100_000})
+    sizes = [len(str(entry.facts)) for entry in cloud.world.journal]
+    assert max(sizes) < 5000
+
+
+def test_virtual_time_can_be_told_up_to_its_very_end(open_cloud: Open) -> None:
+    cloud = open_cloud(timing__cpu_vm__scheduling_s=1e8)
+    cloud.simulator.advance_to(parse_iso("9998-12-30T00:00:00Z"))
+    cloud.launch(gpuModelId=None)
+    assert iso(cloud.world.clock.next_work_ms() or 0) == "9999-12-31T23:59:59.999Z"
+    with pytest.raises(Refusal, match=r"0001-01-01T00:00:00\.000Z is before now"):
+        cloud.simulator.advance_to(-(10**17))
 
 
 def test_a_receiver_that_advances_the_clock_is_refused_and_nothing_hangs(cloud: Cloud) -> None:

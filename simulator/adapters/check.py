@@ -16,8 +16,9 @@ Place = tuple[int, int]
 """Line and column, from 1."""
 
 _MARK = re.compile(r"line (\d+), column (\d+)")
-_VALUE = re.compile(r" - at `\$(.*?)`")
-_STEP = re.compile(r"\[(\d+)\]|\.([^.\[]+)")
+_PLACED = re.compile(r"(\w+)((?:\[\d+\]|\.\w+)*): ")
+_STEP = re.compile(r"\[(\d+)\]|\.(\w+)")
+_UNKNOWN = re.compile(r"unknown field `(.*?)`")
 
 
 def check_world_file(file: str) -> str | None:
@@ -39,9 +40,14 @@ def _place(path: Path, text: str) -> Place:
         return int(line), int(column)
     root = yaml.compose(path.read_text("utf-8"), Loader=yaml.CSafeLoader)
     section, node = _section(root, text)
-    if node is None or not (value := _VALUE.search(text)):
+    placed = _PLACED.match(text)
+    if placed is None or not placed[2] or node is None:
         return _start(node)
-    return _start(_walk(node, value[1], _inherited(path, section, node)))
+    found = _walk(node, placed[2], _inherited(path, section, node))
+    unknown = _UNKNOWN.search(text)
+    if unknown and isinstance(found, yaml.MappingNode):
+        found = next((key for key, _ in found.value if key.value == unknown[1]), found)
+    return _start(found)
 
 
 def _section(root: Any, text: str) -> tuple[str, Any]:
@@ -53,10 +59,11 @@ def _section(root: Any, text: str) -> tuple[str, Any]:
     for key, _ in settings:
         if f"'{key.value}'" in text or text.startswith(f"{key.value}:"):
             return "settings", key
+    placed = _PLACED.match(text)
     for name, (key, value) in sections.items():
         if f"unknown section '{name}'" in text:
             return name, key
-        if text.startswith(f"{name.removesuffix('+')}:"):
+        if placed and placed[1] == name.removesuffix("+"):
             return name, value
     return "", None
 

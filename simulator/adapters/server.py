@@ -87,8 +87,9 @@ class Server:
 
     def stop(self) -> None:
         """End `run`; from any thread or a signal handler, once or more."""
-        self._stopping = True
-        self._wake.pull_trigger()
+        if not self._stopping:
+            self._stopping = True
+            self._wake.pull_trigger()
         if self._thread is not None:
             self._thread.join()
 

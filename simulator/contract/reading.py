@@ -25,6 +25,8 @@ _DIGITS_AS_NINES = bytes.maketrans(b"012345678", b"9" * 9)
 _WIDE = b"9" * 19  # the shortest run of digits that can be beyond 64 bits
 # A string is taken whole, so that brackets inside it do not count; possessive, so that no body is slow.
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
+# openapi-core would also take what Python does: 1_0, spaces, digits of other scripts.
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 # The words openapi-core takes for true and false.
 _TRUE = dict.fromkeys(("y", "yes", "t", "true", "on", "1"), True)
 _FALSE = dict.fromkeys(("n", "no", "f", "false", "off", "0"), False)
@@ -89,7 +91,10 @@ def read_query(query: str, operation: OperationSpec) -> tuple[dict[str, Any], tu
 def _query_values(operation: OperationSpec, texts: dict[str, str]) -> Iterator[tuple[str, Any]]:
     for parameter in operation.parameters:
         if parameter.name in texts:
-            value = cast(parameter, texts[parameter.name])
+            text = texts[parameter.name]
+            if parameter.type == "integer" and not _INTEGER.fullmatch(text):
+                raise ReadingError(f"query.{parameter.name}", f"{shown(text)} is not of type 'integer'")
+            value = cast(parameter, text)
             if not isinstance(value, str):
                 _refuse_wide_number(f"query.{parameter.name}", value)
             yield parameter.name, value

@@ -246,11 +246,7 @@ def authorize(world: World, operation: Operation, principal: Principal, organiza
     It is "" where only the row in the path will tell, where the call is the person's own, and for a session
     whose user has no organization.
     """
-    if organization_id and not belongs(world, principal, organization_id):
-        raise Refusal(
-            "forbidden",
-            f"organization {organization_id[:80]!r} is not the caller's; this call is not permitted there",
-        )
+    check_organization(world, principal, organization_id)
     if principal.kind == "api_key":
         _check_scope(world, operation, principal)
     elif organization_id:
@@ -261,6 +257,15 @@ def authorize(world: World, operation: Operation, principal: Principal, organiza
         )
     if operation.write and organization_id:
         _check_standing(world, organization_id)
+
+
+def check_organization(world: World, principal: Principal, organization_id: str) -> None:
+    """Refuse with 403 what is not the caller's; "" names none."""
+    if organization_id and not belongs(world, principal, organization_id):
+        raise Refusal(
+            "forbidden",
+            f"organization {organization_id[:80]!r} is not the caller's; this call is not permitted there",
+        )
 
 
 def belongs(world: World, principal: Principal, organization_id: str) -> bool:

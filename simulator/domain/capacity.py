@@ -57,6 +57,7 @@ class Unit(msgspec.Struct, frozen=True):
 class Node(Row, frozen=True, kw_only=True):
     """A machine of a provider. `taken` holds the positions of the units in use."""
 
+    states: ClassVar = NODE_STATES
     indexes: ClassVar = {
         "open": Index(
             lambda node: (node.product, node.tier) if node.status == "online" else None,

@@ -188,6 +188,13 @@ def _trim(world: World, webhook: Webhook) -> None:
 # -- sending -----------------------------------------------------------------------------------------------
 
 
+def requeue(world: World) -> None:
+    """Put attempts that are under way elsewhere into the outbox: a fork makes its own."""
+    for delivery in world.rows(Delivery):
+        if delivery.status == "pending" and delivery.id not in world.outbox:
+            world.outbox.append(delivery.id)
+
+
 def outgoing(world: World, delivery_id: str) -> Outgoing | None:
     """What to post for an attempt in the outbox; None when its webhook is off or gone meanwhile."""
     delivery = world.find(Delivery, delivery_id)
@@ -280,11 +287,7 @@ def retry(world: World, delivery_id: str) -> None:
 
 def forget(world: World, webhook: Webhook) -> None:
     """Delete a webhook and its deliveries; pending retries are dropped [2026-10 sdk]."""
-    deliveries = world.select(Delivery, "webhook", webhook.id)
-    waiting = {delivery.id for delivery in deliveries if delivery.to_be_retried}
-    for timer in list(world.clock.pending()) if waiting else ():
-        if timer.name == RETRY and timer.args[0] in waiting:
-            world.clock.cancel(timer)
-    for delivery in deliveries:
+    for delivery in world.select(Delivery, "webhook", webhook.id):
+        world.clock.cancel_of(delivery.id)
         world.delete(delivery)
     world.delete(webhook)

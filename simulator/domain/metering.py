@@ -130,20 +130,38 @@ def open_session(world: World, session: UsageSession) -> UsageSession:
 def close_session(world: World, resource_id: str) -> UsageSession | None:
     """End billing a resource; answers the ended session, None when there was none."""
     session = open_session_of(world, resource_id)
-    return end_session(world, session, world.now_ms) if session else None
+    if session is None:
+        return None
+    ended = _end(world, session)
+    _count(world, session, -1, ended.cents(world.now_ms))
+    return ended
 
 
-def end_session(world: World, session: UsageSession, at_ms: int) -> UsageSession:
-    ended = world.change(session, ended_at_ms=at_ms)
-    account = _count(world, session, -1)
-    world.change(account, closed_cents=account.closed_cents + ended.cents(at_ms))
+def renew_sessions(world: World, organization_id: str) -> None:
+    """End every open session now and open its next part at the same locked rate.
+
+    The account changes once, however many they are.
+    """
+    now_ms, account = world.now_ms, world.get(Account, organization_id)
+    closed, weighted = account.closed_cents, account.weighted
+    for session in world.select(UsageSession, "open", organization_id):
+        closed += _end(world, session).cents(now_ms)
+        weighted += session.rate_cents * (now_ms - session.created_at_ms)
+        world.put(new_session(world, of=session))
+    world.change(account, closed_cents=closed, weighted=weighted)
+    watch(world, organization_id)
+
+
+def _end(world: World, session: UsageSession) -> UsageSession:
+    now_ms = world.now_ms
+    ended = world.change(session, ended_at_ms=now_ms)
     world.note(
         "charge",
         organization=ended.organization_id,
         resource=ended.resource_id,
         session=ended.id,
-        cents=ended.cents(at_ms),
-        seconds=ended.span_ms(at_ms) // SECOND_MS,
+        cents=ended.cents(now_ms),
+        seconds=ended.span_ms(now_ms) // SECOND_MS,
         rate_cents=ended.rate_cents,
     )
     return ended
@@ -157,10 +175,11 @@ def new_session(world: World, of: UsageSession | None = None, **fields: object) 
     return msgspec.convert(made, UsageSession)
 
 
-def _count(world: World, session: UsageSession, sign: int) -> Account:
+def _count(world: World, session: UsageSession, sign: int, closed_cents: int = 0) -> None:
     account = world.get(Account, session.organization_id)
-    return world.change(
+    world.change(
         account,
+        closed_cents=account.closed_cents + closed_cents,
         open_sessions=account.open_sessions + sign,
         burn_cents=account.burn_cents + sign * session.rate_cents,
         weighted=account.weighted + sign * session.rate_cents * session.created_at_ms,
@@ -207,6 +226,7 @@ def watch(world: World, organization_id: str) -> None:
     if account.check_at_ms is not None and world.now_ms < account.check_at_ms <= due_ms:
         return
     world.change(account, check_at_ms=due_ms)
+    world.clock.cancel_of(organization_id)
     world.clock.at(due_ms, "billing.check", (organization_id, due_ms), cause=world.cause, grade=Grade.watch)
 
 

@@ -68,6 +68,8 @@ def shape_of(world: World, wish: Wish) -> Shape:
     if wish.tier not in products.TIERS:
         raise Refusal("bad_request", f"tier {wish.tier!r} is unknown; known are {', '.join(products.TIERS)}")
     shape = _gpu_shape(world, wish) if wish.gpu_model_id else _cpu_shape(world, wish)
+    if wish.resource_size:
+        cpu_size(world, wish.resource_size)
     if wish.disk_gb is not None:
         check_disk(wish.disk_gb)
     return shape

@@ -6,9 +6,9 @@ So a fork keeps its own future and a saved state can be read by another process.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator
 from enum import IntEnum
+from heapq import heappop, heappush
 from typing import Any
 
 import msgspec
@@ -27,8 +27,11 @@ class Grade(IntEnum):
     """Comes round for ever: the end of a month."""
 
 
-class Timer(msgspec.Struct, frozen=True, order=True):
-    """What will happen at `due_ms`; timers of one moment fire in the order in which they were set."""
+class Timer(msgspec.Struct, frozen=True, order=True, gc=False):
+    """What will happen at `due_ms`; timers of one moment fire in the order in which they were set.
+
+    The first argument is the id of its owner, the row it is about; a timer without arguments has none.
+    """
 
     due_ms: int
     serial: int
@@ -46,13 +49,16 @@ class Clock:
         self.now_ms = now_ms
         self._heap: list[Timer] = []
         self._cancelled: set[int] = set()
+        self._of: dict[Any, tuple[Timer, ...]] = {}
+        """The pending timers of each owner."""
         self._counts = [0] * len(Grade)
+        """Pending timers by grade. Work is not counted: it is what is left."""
         self._serial = 0
         self._shared = False
 
-    def after(self, delay_ms: int, name: str, *args: Any, cause: int | None = None) -> int:
-        """Set a timer `delay_ms` from now; answers the serial by which it can be cancelled."""
-        return self.at(self.now_ms + delay_ms, name, args, cause=cause)
+    def after(self, delay_ms: int, name: str, *args: Any, cause: int | None = None) -> None:
+        """Set a timer `delay_ms` from now."""
+        self.at(self.now_ms + delay_ms, name, args, cause=cause)
 
     def at(
         self,
@@ -62,21 +68,33 @@ class Clock:
         *,
         cause: int | None = None,
         grade: Grade = Grade.work,
-    ) -> int:
+    ) -> None:
         """Set a timer at a moment, which is not in the past."""
         assert due_ms >= self.now_ms, f"timer {name} due {iso(due_ms)}, before now {iso(self.now_ms)}"
         if self._shared:
             self._own()
         self._serial += 1
-        self._counts[grade] += 1
-        heapq.heappush(self._heap, Timer(due_ms, self._serial, name, args, cause, grade))
-        return self._serial
+        if grade:
+            self._counts[grade] += 1
+        timer = Timer(due_ms, self._serial, name, args, cause, grade)
+        heappush(self._heap, timer)
+        if args:
+            owner, of = args[0], self._of
+            of[owner] = (*of[owner], timer) if owner in of else (timer,)
 
-    def cancel(self, timer: Timer) -> None:
-        """Take back a timer that is still pending."""
+    def cancel_of(self, owner: str) -> None:
+        """Take back every pending timer of an owner: what it was waiting for will not come."""
+        if owner not in self._of:
+            return
         self._own()
-        self._cancelled.add(timer.serial)
-        self._counts[timer.grade] -= 1
+        for timer in self._of.pop(owner):
+            self._cancelled.add(timer.serial)
+            if timer.grade:
+                self._counts[timer.grade] -= 1
+
+    def pending_of(self, owner: str) -> tuple[Timer, ...]:
+        """The pending timers of an owner, in the order in which they were set."""
+        return self._of.get(owner, ())
 
     def next_due_ms(self) -> int | None:
         """When the next timer is due; None when nothing is pending."""
@@ -89,7 +107,7 @@ class Clock:
 
     def rests(self, grade: Grade = Grade.work) -> bool:
         """Whether nothing of this grade, or of a more urgent one, is pending."""
-        return not any(self._counts[: grade + 1])
+        return len(self) == sum(self._counts[grade + 1 :])
 
     def pop_due(self, until_ms: int) -> Timer | None:
         """The next timer due at or before `until_ms`, with the clock moved to its moment."""
@@ -99,8 +117,14 @@ class Clock:
             return None
         if self._shared:
             self._own()
-        timer = heapq.heappop(self._heap)
-        self._counts[timer.grade] -= 1
+        timer = heappop(self._heap)
+        if timer.grade:
+            self._counts[timer.grade] -= 1
+        if timer.args:
+            owner, of = timer.args[0], self._of
+            siblings = of.pop(owner)
+            if len(siblings) > 1:
+                of[owner] = tuple(other for other in siblings if other is not timer)
         if timer.due_ms > self.now_ms:
             self.now_ms = timer.due_ms
         return timer
@@ -125,11 +149,17 @@ class Clock:
         twin._counts = self._counts.copy()
         return twin
 
+    def _forget(self, timer: Timer) -> None:
+        of_owner = self._of.pop(timer.args[0])
+        if len(of_owner) > 1:
+            self._of[timer.args[0]] = tuple(other for other in of_owner if other is not timer)
+
     def _own(self) -> None:
         if self._shared:
-            self._heap, self._cancelled, self._shared = self._heap.copy(), self._cancelled.copy(), False
+            self._heap, self._cancelled = self._heap.copy(), self._cancelled.copy()
+            self._of, self._shared = self._of.copy(), False
 
     def _drop_cancelled(self) -> None:
         while self._cancelled and self._heap and self._heap[0].serial in self._cancelled:
             self._own()
-            self._cancelled.discard(heapq.heappop(self._heap).serial)
+            self._cancelled.discard(heappop(self._heap).serial)

@@ -20,7 +20,7 @@ class Code(msgspec.Struct, frozen=True):
     happened: bool = False
     """True when the call may have been carried out although it was answered with this error."""
     wire: str = ""
-    """The code on the wire where it is not the row's own name."""
+    """The code on the wire where it is not the row's own name; `generic` is that of the status."""
 
 
 CODES: dict[str, Code] = {
@@ -57,15 +57,19 @@ CODES: dict[str, Code] = {
     "NODE_DECOMMISSIONED": Code(400, "the node was removed for good; it has to be enrolled again"),
     # states
     "INVALID_VM_STATE": Code(409, "the verb does not fit the VM's status"),
-    "VM_STATE_UNFIT": Code(400, "the verb does not fit the VM's status", wire="bad_request"),
+    "VM_STATE_UNFIT": Code(400, "the verb does not fit the VM's status", wire="generic"),
     "VM_REBOOT_TERMINATED": Code("vms.reboot_terminated_status", "a terminated VM has nothing to reboot", wire="INVALID_VM_STATE"),
     "NAME_TAKEN": Code(409, "the name is in use"),
     # keys and people
     "INVALID_KEY": Code(400, "not one OpenSSH public key line"),
     "KEY_EXISTS": Code(409, "the organization has this key already"),
     "KEY_IN_USE": Code(409, "the last SSH key of a VM"),
-    "LAST_OWNER": Code("members.last_owner_status", "an organization keeps at least one owner", wire="conflict"),
+    "LAST_OWNER": Code("members.last_owner_status", "an organization keeps at least one owner", wire="generic"),
 }  # fmt: skip
+
+
+GENERIC = {400: "bad_request", 403: "forbidden", 409: "conflict"}
+"""The generic code of a status, for refusals that have no code of their own."""
 
 
 class Refusal(Exception):
@@ -86,6 +90,8 @@ class Refusal(Exception):
     def wire_code(self, settings: Settings) -> str:
         """The code as the client reads it: generic ones in the profile's case, specific ones always upper."""
         code = CODES[self.code].wire or self.code
+        if code == "generic":
+            code = GENERIC[self.status(settings)]
         return code.upper() if settings.word("errors.code_style") == "upper" else code
 
 

@@ -19,6 +19,7 @@ class Setting(msgspec.Struct, frozen=True):
     meaning: str
     choices: tuple[str, ...] = ()
     minimum: int | None = None
+    maximum: int = 10**12
 
 
 def _timing(step: str, gpu: float, cpu: float, meaning: str) -> dict[str, Setting]:
@@ -41,7 +42,7 @@ SETTINGS: dict[str, Setting] = {
     "me.allow_keys": Setting(True, "getMe and updateProfile with an API key"),
     "ids.style": Setting("uuid", "ids of VMs, clusters, organizations, nodes: UUIDs, or vm_… as the documentation prints", ("uuid", "prefixed")),
     "ids.gpu_models": Setting("slug", "GPU model ids in answers; both are accepted", ("slug", "uuid")),
-    "capacity.refusal_status": Setting(409, "status when a placeable shape finds no room (409 or 503)", minimum=400),
+    "capacity.refusal_status": Setting(409, "status when a placeable shape finds no room (409 or 503)", minimum=400, maximum=599),
     "availability.shape": Setting("union", "flat: June; nested: July; union: both together", ("union", "flat", "nested")),
     "availability.ttl_s": Setting(0, "seconds for which gpu-availability may repeat an old answer", minimum=0),
     "names.unique": Setting(False, "a VM name in use by a live VM is refused with 409"),
@@ -50,7 +51,7 @@ SETTINGS: dict[str, Setting] = {
     "vms.idempotency_key": Setting(False, "createVm honours the Idempotency-Key header"),
     "vms.size_with_count": Setting("accepted", "resourceSize together with gpuCount", ("accepted", "refused")),
     "vms.ssh_ready": Setting("probe", "sshReady: when a probe saw the guest answer, or as soon as the VM runs", ("probe", "running")),
-    "vms.reboot_terminated_status": Setting(400, "status of rebootVm on a terminated VM", minimum=400),
+    "vms.reboot_terminated_status": Setting(400, "status of rebootVm on a terminated VM", minimum=400, maximum=599),
     "vms.legacy_node_loss": Setting(False, "a lost node shows its VMs as failed, not as interrupted"),
     "vms.beta_ops": Setting("recorded", "reboot and resize: recorded only, or carried out", ("recorded", "executed")),
     "vms.deadline_s": Setting(600, "a start that has not ended by then fails", minimum=1),
@@ -59,7 +60,7 @@ SETTINGS: dict[str, Setting] = {
     "nodes.drain_ends_workloads": Setting(True, "draining a node terminates what runs on it"),
     "sshkeys.in_use": Setting("scrubbed", "deleting the last key of a VM: scrubbed, or refused with KEY_IN_USE", ("scrubbed", "refused")),
     "members.mode": Setting("at_once", "adding a member: at once, or by an invite", ("at_once", "invite")),
-    "members.last_owner_status": Setting(403, "status when the last owner would go", minimum=400),
+    "members.last_owner_status": Setting(403, "status when the last owner would go", minimum=400, maximum=599),
     "members.max_owned_orgs": Setting(5, "organizations one account may own", minimum=1),
     "billing.open_at": Setting("running", "when the billing session opens", ("running", "deploying")),
     "billing.floor_cents": Setting(50, "available balance at which workloads stop"),
@@ -71,7 +72,7 @@ SETTINGS: dict[str, Setting] = {
     "webhooks.delivery_id": Setting("attempt", "X-VectorLay-Delivery: new per attempt, or one per delivery", ("attempt", "delivery")),
     "webhooks.retry_s": Setting((10.0, 60.0, 300.0), "seconds from a failed attempt to the next"),
     "webhooks.jitter_percent": Setting(0, "a retry comes up to so many percent later, drawn from the seed", minimum=0),
-    "webhooks.timeout_s": Setting(10, "real seconds a receiver may take", minimum=1),
+    "webhooks.timeout_s": Setting(10, "real seconds a receiver may take", minimum=1, maximum=300),
     "webhooks.allow_http": Setting("loopback", "plain http receivers: loopback and private only, any, none", ("loopback", "any", "none")),
     "webhooks.max_rows": Setting(500, "delivery rows kept per webhook", minimum=1),
     **_timing("scheduling", 5, 2, "stage `scheduling` of a start"),
@@ -152,7 +153,8 @@ def expects(row: Setting) -> str:
     if isinstance(row.default, bool):
         return "true or false"
     if isinstance(row.default, int):
-        return "a whole number" + ("" if row.minimum is None else f" of at least {row.minimum}")
+        least = "" if row.minimum is None else f" of at least {row.minimum}"
+        return f"a whole number{least}" + ("" if row.maximum == 10**12 else f", {row.maximum} at most")
     if isinstance(row.default, tuple):
         return "seconds (5), a range (5..10), a list ([10, 60]) or never"
     return "a text"
@@ -175,9 +177,9 @@ def _read(row: Setting, value: Any) -> Any:
 
 def _read_whole(row: Setting, value: Any) -> int:
     whole = int(value)
-    if isinstance(value, bool) or whole != float(value) or abs(whole) > 10**12:
+    if isinstance(value, bool) or whole != float(value):
         raise ValueError(value)
-    if row.minimum is not None and whole < row.minimum:
+    if not (-row.maximum if row.minimum is None else row.minimum) <= whole <= row.maximum:
         raise ValueError(value)
     return whole
 

@@ -24,6 +24,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """Something the cloud keeps. `indexes` says by what it is found; lists read it oldest first."""
 
     indexes: ClassVar[dict[str, Index]] = {}
+    states: ClassVar[tuple[str, ...]] = ()
+    """The values of its `status`, where it has a lifecycle."""
     id_within_organization: ClassVar[bool] = False
     """The id is `organization/name`, and a path names only the part behind."""
 
@@ -61,14 +63,30 @@ class _Table:
         self.rows: dict[str, Any] = former.rows.copy() if former else {}
         self.buckets: dict[tuple[str, Hashable], _Bucket] = former.buckets.copy() if former else {}
 
-    def add(self, index: str, key: Hashable, entry: tuple[Any, ...]) -> None:
+    def reindex(self, old: Row | None, new: Row | None) -> None:
+        """Take the old row out of the indexes and let the new one in. Most changes move it in none."""
+        aged: tuple[Any, ...] = () if new is None else by_age(new)
+        moved = old is None or new is None or old.created_at_ms != new.created_at_ms
+        for name, (key, order) in self.indexes.items():
+            before = None if old is None else key(old)
+            after = None if new is None else key(new)
+            if before is None and after is None:
+                continue
+            if before == after and not (moved if order is by_age else order(old) != order(new)):
+                continue
+            if before is not None:
+                self._remove(name, before, order(old))
+            if after is not None:
+                self._add(name, after, aged if order is by_age else order(new))
+
+    def _add(self, index: str, key: Hashable, entry: tuple[Any, ...]) -> None:
         bucket = self._own(index, key)
         if bucket and entry < bucket[-1]:
             insort(bucket, entry)
         else:
             bucket.append(entry)
 
-    def remove(self, index: str, key: Hashable, entry: tuple[Any, ...]) -> None:
+    def _remove(self, index: str, key: Hashable, entry: tuple[Any, ...]) -> None:
         if len(self.buckets[index, key]) == 1:
             del self.buckets[index, key]
             return
@@ -125,8 +143,16 @@ class World:
 
     def status_of(self, row_id: str) -> str | None:
         """The status of the resource of this id, of whatever class; None when there is none."""
-        found = (table.rows[row_id] for table in self._tables.values() if row_id in table.rows)
-        return next((row.status for row in found if hasattr(row, "status")), None)
+        return getattr(self._with_states(row_id), "status", None)
+
+    def states_of(self, row_id: str) -> tuple[str, ...] | None:
+        """The statuses that the resource of this id can have; None when there is none."""
+        row = self._with_states(row_id)
+        return row.states if row else None
+
+    def _with_states(self, row_id: str) -> Row | None:
+        tables = (table for kind, table in self._tables.items() if kind.states)
+        return next((table.rows[row_id] for table in tables if row_id in table.rows), None)
 
     def rows(self, kind: type[R]) -> Iterator[R]:
         """Every row, in the order in which they were first put."""
@@ -163,7 +189,7 @@ class World:
         table = self._own(type(row))
         old = table.rows.get(row.id)
         table.rows[row.id] = row
-        self._reindex(table, old, row)
+        table.reindex(old, row)
         self.version += 1
         return row
 
@@ -174,24 +200,8 @@ class World:
     def delete(self, row: Row) -> None:
         table = self._own(type(row))
         del table.rows[row.id]
-        self._reindex(table, row, None)
+        table.reindex(row, None)
         self.version += 1
-
-    def _reindex(self, table: _Table, old: Row | None, new: Row | None) -> None:
-        """Take the old row out of the indexes and let the new one in. Most changes move it in none."""
-        aged: tuple[Any, ...] = () if new is None else by_age(new)
-        moved = old is None or new is None or old.created_at_ms != new.created_at_ms
-        for name, (key, order) in table.indexes.items():
-            before = None if old is None else key(old)
-            after = None if new is None else key(new)
-            if before is None and after is None:
-                continue
-            if before == after and not (moved if order is by_age else order(old) != order(new)):
-                continue
-            if before is not None:
-                table.remove(name, before, order(old))
-            if after is not None:
-                table.add(name, after, aged if order is by_age else order(new))
 
     def _own(self, kind: type[Row]) -> _Table:
         """The table of a class, as this world may change it."""
@@ -202,9 +212,9 @@ class World:
 
     # -- time and record -----------------------------------------------------------------------------------
 
-    def after(self, delay_ms: int, name: str, *args: Any) -> int:
+    def after(self, delay_ms: int, name: str, *args: Any) -> None:
         """Set a timer that names what is going on now as its cause."""
-        return self.clock.after(delay_ms, name, *args, cause=self.cause)
+        self.clock.after(delay_ms, name, *args, cause=self.cause)
 
     def note(self, kind: str, **facts: Any) -> int:
         """Write to the journal, caused by what is going on now."""

@@ -126,9 +126,7 @@ def begin_month_watch(world: World) -> None:
 def end_month(world: World, month: str) -> None:
     """Split open sessions at the boundary, at the same locked rate [choice]: months are told apart."""
     for account in world.rows(Account):
-        for session in world.select(UsageSession, "open", account.id):
-            metering.end_session(world, session, world.now_ms)
-            metering.open_session(world, metering.new_session(world, of=session))
+        metering.renew_sessions(world, account.id)
     begin_month_watch(world)
     settle_at = world.now_ms + world.settings.whole("billing.settle_after_s") * SECOND_MS
     world.clock.at(settle_at, "billing.settle", (month,), cause=world.cause, grade=Grade.calendar)
@@ -174,7 +172,7 @@ def debit(world: World, what: Amount) -> dict[str, Any]:
 
 
 def _book(world: World, what: Amount, sign: int, kind: tuple[str, str]) -> dict[str, Any]:
-    organization = pick(world, Organization, what, "slug")
+    organization = pick(world, Organization, what, "slug", "name")
     if not 1 <= what.cents <= 10**11:
         raise Refusal("bad_request", f"cents {what.cents} is out of bounds; take 1 to {10**11}")
     text = what.description or kind[0].replace("_", " ").capitalize()
@@ -186,7 +184,7 @@ def _book(world: World, what: Amount, sign: int, kind: tuple[str, str]) -> dict[
 @area.action("account.set_status", Standing)
 def set_status(world: World, what: Standing) -> dict[str, Any]:
     """OpenRelay changes the standing of an account; suspension stops its workloads."""
-    organization = pick(world, Organization, what, "slug")
+    organization = pick(world, Organization, what, "slug", "name")
     if what.status not in ACCOUNT_STATES:
         raise Refusal(
             "bad_request", f"status {what.status!r} is unknown; known are {', '.join(ACCOUNT_STATES)}"

@@ -256,7 +256,7 @@ def set_price(world: World, what: Price) -> dict[str, Any]:
         return {"size": size.id, "pricePerHourCents": what.cents}
     named = products.find_model(world, what.id) if what.id else None
     model_id = named.id if named else what.id
-    model = pick(world, GpuModel, Target(id=model_id, name=what.name, select=what.select))
+    model = pick(world, GpuModel, Target(id=model_id, name=what.name, select=what.select), "id", "name")
     world.change(model, **{f"{what.tier}_cents": what.cents})
     return {"gpuModel": model.id, "tier": what.tier, "pricePerHourCents": what.cents}
 

@@ -126,7 +126,7 @@ class NodeState(NodeTarget, kw_only=True):
 class NodeSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A node as node.add and fixtures write it."""
 
-    hostname: str
+    hostname: Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
     location: str
     """Id of a location."""
     id: str = ""
@@ -173,10 +173,10 @@ def add_node(world: World, what: NodeSpec) -> dict[str, Any]:
 
 def pick_node(world: World, what: NodeTarget) -> Node:
     """The node that a target names. Raises Refusal with what there is."""
-    if what.node_of is None:
-        return pick(world, Node, what.plain or Target(), "hostname")
-    if what.plain:
-        raise Refusal("bad_request", "name one node by one of id, name, select, node_of")
+    if (what.plain is None) == (what.node_of is None):
+        raise Refusal("bad_request", "name one node by exactly one of id, name, select, node_of")
+    if what.plain is not None:
+        return pick(world, Node, what.plain, "hostname")
     found = [vm for vm in world.rows(Vm) if vm.name == what.node_of and vm.status != "terminated"]
     if not found:
         raise Refusal("not_found", f"no VM {what.node_of!r} that is not terminated")

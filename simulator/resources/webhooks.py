@@ -192,7 +192,7 @@ class SampleResource(Row, frozen=True, kw_only=True):
 @area.action("webhook.send", Sample)
 def send(world: World, what: Sample) -> dict[str, Any]:
     """A signed sample event goes to the webhooks of an organization that want its type."""
-    organization = pick(world, Organization, what, "slug")
+    organization = pick(world, Organization, what, "slug", "name")
     if what.type not in EVENT_TYPES:
         raise Refusal("bad_request", f"no event type {what.type!r}{nearest(what.type, list(EVENT_TYPES))}")
     family, _, verb = what.type.partition(".")

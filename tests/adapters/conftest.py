@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,14 @@ def open_client(served: Server) -> Iterator[Callable[..., Client]]:
 def client(request: pytest.FixtureRequest, open_client: Callable[..., Client]) -> Client:
     """A client of a fresh world, over a real socket and straight into the application."""
     return open_client(request.param)
+
+
+@pytest.fixture
+def last_hour(tmp_path: Path) -> Opening:
+    """A world that begins an hour before virtual time ends."""
+    file = tmp_path / "last-hour.yaml"
+    file.write_text("extends: default\nstart: '9998-12-30T23:00:00Z'\n", "utf-8")
+    return Opening(fixture=str(file))
 
 
 @pytest.fixture

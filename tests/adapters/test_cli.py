@@ -440,8 +440,9 @@ def test_without_a_command_and_with_help_it_says_what_there_is() -> None:
 BAD_WORLDS = {
     "settings:\n  bling: 3\n": "2:3: unknown setting 'bling'",
     "settings:\n  billing.tick_s: soon\n": "2:3: billing.tick_s: 'soon' is not",
-    "nodes:\n  - hostname: 3\n": "2:15: nodes: Expected `str`, got `int`",
-    "nodes+:\n  - {hostname: 3}\n": "2:16: nodes: Expected `str`, got `int`",
+    "nodes:\n  - hostname: 3\n": "2:15: nodes[0].hostname: Expected `str`, got `int`",
+    "nodes+:\n  - {hostname: 3}\n": "2:16: nodes[",
+    "nodes:\n  - hostname: a\n    gpus: 3\n": "3:5: nodes[0]: Object contains unknown field `gpus`",
     "\nvmz: []\n": "2:1: unknown section 'vmz'; did you mean 'vms'?",
     "vms+: [{name: x, organization: nobody}]\n": "1:7: vms: ",
     "start: yesterday\n": "1:8: start: 'yesterday' is not a moment",

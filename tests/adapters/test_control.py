@@ -206,14 +206,17 @@ def test_reset_brings_back_the_first_moment_and_keeps_the_keys(sim: Surface) -> 
     assert sim.get("/v1/orgs/{org}/vms").body["items"] == []
 
 
-def test_reset_with_another_beginning_holds_until_the_next_reset(sim: Surface) -> None:
+def test_reset_with_another_beginning_is_the_worlds_own_from_then_on(sim: Surface) -> None:
     first = sim.launch()
-    assert sim.post("/_sim/reset", {"seed": 5, "settings": {"billing.tick_s": 7}}).body["seed"] == 5
+    again = sim.post("/_sim/reset", {"seed": 5, "settings": {"billing.tick_s": 7}}).body
+    assert again["seed"] == 5
     assert sim.worlds.get(DEFAULT).world.settings["billing.tick_s"] == 7
-    assert sim.launch() != first
-    assert sim.post("/_sim/reset").body["seed"] == 0
-    assert sim.worlds.get(DEFAULT).world.settings["billing.tick_s"] == 60
-    assert sim.launch() == first
+    other = sim.launch()
+    assert other != first
+    assert sim.post("/_sim/reset").body["seed"] == 5
+    assert sim.launch() == other
+    assert sim.post("/_sim/reset", {"fixture": "broke"}).body["fixture"] == "broke"
+    assert sim.get("/_sim").body["world"]["fixture"] == "broke"
 
 
 def test_a_reset_with_nothing_in_it_is_a_plain_one(sim: Surface) -> None:
@@ -364,10 +367,14 @@ def test_an_advance_until_what_never_comes_is_refused(sim: Surface) -> None:
     until = {"resource": "nobody", "status": "running"}
     refused(sim.post("/_sim/clock/advance", {"until": until}), 404, "not_found", "'nobody'")
     until = {"resource": sim.launch(), "status": "happy"}
-    refused(sim.post("/_sim/clock/advance", {"until": until}), 409, "conflict", "happy")
+    refused(sim.post("/_sim/clock/advance", {"until": until}), 400, "bad_request", "never 'happy'")
+    until["status"] = "interrupted"
+    refused(sim.post("/_sim/clock/advance", {"until": until}), 409, "conflict", "is deploying", "interrupted")
+    assert sim.get("/_sim/clock").body["now"] == START
 
 
-def test_time_reaches_its_end_and_the_api_still_answers(sim: Surface) -> None:
+def test_time_reaches_its_end_and_the_api_still_answers(sim: Surface, last_hour: Opening) -> None:
+    sim.worlds.reset(DEFAULT, last_hour)
     assert sim.post("/_sim/clock/advance", {"to": "9998-12-30T23:59:59Z"}).status == 200
     vm = sim.launch()
     for path in ("/v1/me", f"/v1/vms/{vm}", "/v1/orgs/{org}/billing/balance", "/_sim", "/_sim/clock"):

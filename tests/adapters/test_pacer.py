@@ -18,7 +18,7 @@ from simulator.domain.events import Delivery, Outcome, Outgoing
 from simulator.engine import ClockState, Simulator
 from simulator.kernel.instant import LAST_NOW_MS
 from simulator.registry import TIMERS
-from simulator.worlds import Opening, Worlds
+from simulator.worlds import DEFAULT, Opening, Worlds
 from tests.support.cloud import Cloud
 from tests.support.invariants import check_world
 
@@ -130,8 +130,9 @@ def test_a_failed_delivery_is_tried_again_when_its_virtual_time_has_come(paced: 
     assert third - second >= 60_000
 
 
-def test_live_time_ends_where_virtual_time_ends(paced: Open) -> None:
+def test_live_time_ends_where_virtual_time_ends(paced: Open, last_hour: Opening) -> None:
     cloud = paced(ClockState())
+    cloud.worlds.reset(DEFAULT, last_hour)
     cloud.simulator.advance_to(LAST_NOW_MS - 1000)
     cloud.simulator.set_clock(FAST)
     vm_id = launch(cloud)

@@ -32,14 +32,19 @@ def test_a_timer_that_is_not_due_leaves_the_clock_where_it_is() -> None:
     assert clock.now_ms == 0
 
 
-def test_a_cancelled_timer_never_fires_and_does_not_count() -> None:
+def test_the_timers_of_an_owner_are_taken_back_together_and_no_others() -> None:
     clock = Clock(0)
-    clock.after(10, "gone")
-    clock.after(10, "stays")
-    (gone,) = [timer for timer in clock.pending() if timer.name == "gone"]
-    clock.cancel(gone)
-    assert len(clock) == 1
-    assert fired(clock, 10) == [(10, "stays")]
+    clock.after(10, "gone", "vm-1")
+    clock.after(10, "stays", "vm-2")
+    clock.after(20, "gone too", "vm-1")
+    clock.after(20, "of nobody")
+    clock.cancel_of("vm-1")
+    clock.cancel_of("vm-3")
+    assert len(clock) == 2
+    assert [timer.name for timer in clock.pending_of("vm-2")] == ["stays"]
+    assert clock.pending_of("vm-1") == ()
+    assert fired(clock, 20) == [(10, "stays"), (20, "of nobody")]
+    assert clock.rests(Grade.calendar)
 
 
 def test_housekeeping_does_not_keep_the_world_from_being_idle() -> None:

@@ -128,6 +128,17 @@ def test_at_the_floor_everything_is_stopped_on_the_tick_and_told_oldest_first(cl
     assert stops == [first["id"], second["id"]]
 
 
+def test_oldest_first_holds_within_one_instant_too(open_cloud: Open) -> None:
+    for seed in range(6):
+        cloud = open_cloud(seed=seed)
+        names = [f"vm-{number}" for number in range(4)]
+        made = [cloud.launch(name, gpuModelId="rtx-3090")["id"] for name in names]
+        cloud.advance(90)
+        leave(cloud, 50)
+        stops = [event["resource"] for event in cloud.entries("event") if event["type"] == "vm.stopped"]
+        assert stops == made
+
+
 def test_a_debit_to_the_floor_stops_at_once(cloud: Cloud) -> None:
     vm = cloud.run_vm()
     leave(cloud, 50)

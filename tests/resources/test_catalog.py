@@ -375,10 +375,10 @@ def test_a_price_is_set_for_a_cpu_size(cloud: Cloud) -> None:
         ({"id": "l4", "cents": 10**7}, "cents"),
         ({"id": "l4", "cents": 0.5}, "cents"),
         ({"id": "l4", "tier": "spot", "cents": 5}, "tier"),
-        ({"id": "l4", "name": "L4", "cents": 5}, "one of id, name, select"),
+        ({"id": "l4", "name": "L4", "cents": 5}, "by id or name or select"),
         ({"size": "huge", "cents": 5}, "huge"),
         ({"size": "small", "id": "l4", "cents": 5}, "not both"),
-        ({"cents": 5}, "one of id, name, select"),
+        ({"cents": 5}, "by id or name or select"),
         ({"id": "l4"}, "cents"),
     ],
 )

@@ -446,7 +446,7 @@ def test_a_fixtures_keys_depend_on_the_names_alone(open_cloud: Open) -> None:
     ],
 )
 def test_a_fixture_that_makes_no_sense_is_refused_with_the_place(organizations: Any, problem: str) -> None:
-    with pytest.raises(FixtureError, match="organizations: ") as refusal:
+    with pytest.raises(FixtureError, match="organizations") as refusal:
         world_of(users=USERS, organizations=organizations)
     assert problem in str(refusal.value)
 

@@ -89,6 +89,7 @@ def test_two_vms_may_have_one_name_unless_names_are_unique(open_cloud: Open) -> 
         ({"containerPort": 0}, "containerPort 0"),
         ({"containerPort": 70000}, "containerPort 70000"),
         ({"gpuModelId": None, "guestMemMb": 4096}, "guestMemMb"),
+        ({"resourceSize": "h"}, "'h'"),
         ({"guestMemMb": 1}, "VM_SHAPE_NOT_PLACEABLE"),
         ({"preferredRegions": ["mars"]}, "VM_SHAPE_NOT_PLACEABLE"),
     ],
@@ -126,6 +127,17 @@ def test_the_queue_lets_a_vm_wait_until_capacity_is_free(open_cloud: Open) -> No
     cloud.advance(0)
     assert cloud.vm(waiting["id"])["status"] == "deploying"
     cloud.simulator.advance_until_status(waiting["id"], "running")
+
+
+def test_the_queue_is_served_oldest_first_also_within_one_instant(open_cloud: Open) -> None:
+    for seed in range(6):
+        cloud = open_cloud(seed=seed, vms__queue=True)
+        h100 = {"gpuModelId": "h100-sxm", "gpuCount": 8}
+        first, second, third = (cloud.launch(name, **h100) for name in ("first", "second", "third"))
+        cloud.post(f"/v1/vms/{first['id']}/terminate")
+        cloud.advance(0)
+        assert cloud.vm(second["id"])["status"] == "deploying"
+        assert cloud.vm(third["id"])["status"] == "pending"
 
 
 @pytest.mark.parametrize(
@@ -340,6 +352,17 @@ def test_terminate_frees_everything_and_is_final(cloud: Cloud) -> None:
     assert detail["healthy"] is False
     assert detail["terminatedAt"]
     assert cloud.world.find(Claim, vm["id"]) is None
+
+
+def test_nothing_is_pending_for_a_vm_that_has_ended(cloud: Cloud) -> None:
+    cloud.simulator.advance_until("idle")
+    pending = len(cloud.world.clock)
+    vm = cloud.launch()
+    cloud.post(f"/v1/vms/{vm['id']}/terminate")
+    assert len(cloud.world.clock) == pending
+    vm = cloud.run_vm()
+    cloud.post(f"/v1/vms/{vm['id']}/terminate")
+    assert cloud.world.clock.rests()
 
 
 def test_terminated_vms_are_listed_unless_only_active_ones_are_asked_for(cloud: Cloud) -> None:

@@ -319,7 +319,7 @@ def test_a_fixture_may_name_the_secret(open_cloud: Open, tmp_path: Path) -> None
     [
         ({"url": "http://example.com"}, "webhooks: url 'http://example.com' must be https"),
         ({"organization": "nobody"}, "webhooks: organization 'nobody' is not in the fixture"),
-        ({"colour": "red"}, "webhooks: .*colour"),
+        ({"colour": "red"}, "webhooks.*colour"),
     ],
 )
 def test_a_fixture_with_a_bad_webhook_is_refused(

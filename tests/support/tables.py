@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from simulator import assets
-from simulator.contract import Contract
+from simulator.contract import Contract, OperationSpec
 from simulator.domain.access import scopes_for
 from simulator.kernel.refusal import CODES
 from simulator.kernel.settings import SETTINGS, expects
@@ -65,12 +65,40 @@ def not_simulated() -> str:
     return f"{count} of 112 operations answer 501 `not_simulated` so far:\n\n{table}" if count else ""
 
 
+def control() -> str:
+    specs = Contract(assets.control_document()).operations.values()
+    texts = {
+        operation["operationId"]: operation["summary"]
+        for item in assets.control_document()["paths"].values()
+        for operation in item.values()
+    }
+    return rows(
+        ("call", "takes", "does"),
+        (
+            (
+                f"`{spec.method} {spec.path}`",
+                ", ".join(f"`{name}`" for name in (*_query(spec), *sorted(_body(spec)))),
+                texts[spec.id],
+            )
+            for spec in specs
+        ),
+    )
+
+
+def _query(spec: OperationSpec) -> list[str]:
+    return [f"?{parameter.name}" for parameter in spec.parameters]
+
+
+def _body(spec: OperationSpec) -> frozenset[str]:
+    return spec.body.fields or frozenset() if spec.body else frozenset()
+
+
 def errors() -> str:
     return rows(
         ("code", "status", "meaning", "may have been carried out"),
         (
             (
-                f"`{row.wire or name}`",
+                f"`{name if row.wire in ('', 'generic') else row.wire}`",
                 row.status if isinstance(row.status, int) else f"setting `{row.status}`",
                 row.meaning,
                 "yes" if row.happened else "no",
@@ -122,6 +150,7 @@ def lifecycles() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "operations": operations,
     "not-simulated": not_simulated,
+    "control": control,
     "errors": errors,
     "settings": settings,
     "actions": actions,

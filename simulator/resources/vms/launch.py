@@ -69,6 +69,7 @@ def new_vm(world: World, organization_id: str, name: str, shape: Shape, template
         id=workload.new_id(world, "vm"),
         created_at_ms=world.now_ms,
         updated_at_ms=world.now_ms,
+        birth=world.journal.serial,
         organization_id=organization_id,
         name=name,
         shape=shape,

@@ -28,19 +28,27 @@ STAGES = ("scheduling", "preparing_disk", "pulling_image", "booting")
 """What a start does, in order [choice]; a start from a cached image only boots."""
 
 
+def by_birth(vm: Vm) -> tuple[int, int, str]:
+    """Oldest first, also among VMs of one instant."""
+    return vm.created_at_ms, vm.birth, vm.id
+
+
 class Vm(Row, frozen=True, kw_only=True):
     """One VM. `run` counts its transitions: a timer set for an earlier run does nothing."""
 
+    states: ClassVar = STATES
     indexes: ClassVar = {
         "organization": Index(lambda vm: vm.organization_id),
         "live": Index(lambda vm: vm.organization_id if vm.status != "terminated" else None),
         "node": Index(lambda vm: vm.node_id if vm.node_id and vm.status != "terminated" else None),
-        "queue": Index(lambda vm: vm.status if vm.status == "pending" else None),
+        "queue": Index(lambda vm: vm.status if vm.status == "pending" else None, by_birth),
         "name": Index(lambda vm: (vm.organization_id, vm.name) if vm.status != "terminated" else None),
     }
 
     organization_id: str
     name: str
+    birth: int = 0
+    """The journal's serial when it was created: what came first within one instant."""
     status: str = NEW
     reason: str = ""
     stage: str = ""
@@ -203,7 +211,8 @@ def session_fields(world: World, vm: Vm) -> dict[str, Any]:
 
 
 def _plan(world: World, vm: Vm, before: str) -> None:
-    """The timers of the state a VM has arrived in; those of the state it left are stale by its run number."""
+    """The timers of the state a VM has arrived in, in place of those of the state it left."""
+    world.clock.cancel_of(vm.id)
     kind = timing_kind(vm)
     if vm.status == "deploying":
         _plan_stage(world, vm)
@@ -297,7 +306,7 @@ def admit(world: World) -> None:
 def node_changed(world: World, node: Node) -> None:
     """Let the VMs of a node bear what its new status means for them."""
     trigger = _trigger_of(world, node.status)
-    for vm in world.select(Vm, "node", node.id):
+    for vm in sorted(world.select(Vm, "node", node.id), key=by_birth):
         if trigger and LIFECYCLE.find(vm.status, trigger):
             move(world, vm, trigger)
     if node.status == "online":
@@ -316,7 +325,7 @@ def _trigger_of(world: World, status: str) -> str | None:
 
 def stop_all(world: World, organization_id: str, reason: str) -> None:
     """Stop everything an organization runs, oldest first."""
-    for vm in world.select(Vm, "live", organization_id):
+    for vm in sorted(world.select(Vm, "live", organization_id), key=by_birth):
         if LIFECYCLE.find(vm.status, "auto_stop"):
             move(world, vm, "auto_stop", reason=reason)
 
