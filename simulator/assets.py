@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
@@ -22,8 +22,25 @@ from simulator.kernel.world import World
 
 PACKAGE = Path(__file__).parent
 DEEPEST_EXTENDS = 10
+LONGEST_NAME = 80
+"""Characters of a name in a message."""
+MOST_ALIASED = 100_000
+"""Nodes that the aliases of a file may stand for: ten lines of them can stand for a billion."""
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_NO_NAME = ' in "<byte string>",'
+"""What YAML calls a file that it was given as bytes."""
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc]
+    """Plain YAML, but a moment stays the text it is: whoever reads it says what is wrong with it."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, form) for tag, form in rows if tag != _TIMESTAMP]
+        for first, rows in _SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 def folder(name: str) -> Path:
@@ -65,6 +82,23 @@ def load_fixture(name_or_file: str) -> dict[str, Any]:
     return dict(_extended(_locate(name_or_file), 0))
 
 
+def compose(path: Path) -> yaml.Node | None:
+    """The YAML nodes of a file, each with its line and column; None for an empty file.
+
+    Raises FixtureError when the file cannot be read, or holds what no file of ours may: keys that are not
+    text, and aliases that grow beyond all measure.
+    """
+    try:
+        root: yaml.Node | None = _Loader(path.read_bytes()).get_single_node()
+        if root is not None:
+            _Census().count(root)
+    except OSError as problem:
+        raise FixtureError(f"{path.name}: {problem.strerror}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
+        raise _unreadable(path, problem) from None
+    return root
+
+
 def open_world(
     name: str, fixture: str | dict[str, Any], seed: int, overrides: dict[str, Any] | None = None
 ) -> World:
@@ -73,6 +107,8 @@ def open_world(
     Raises FixtureError or UnknownSetting with what would be right.
     """
     document = load_fixture(fixture) if isinstance(fixture, str) else fixture
+    if "profile" in document:
+        raise FixtureError("unknown section 'profile': a profile is no world; worlds name one in `settings`")
     chosen = {**document.get("settings", {}), **(overrides or {})}
     settings = profile(str(chosen.pop("profile", "2026-06"))).but(chosen)
     return build(name, seed, _expanded(document, seed), settings)
@@ -88,18 +124,32 @@ def _expanded(document: dict[str, Any], seed: int) -> dict[str, Any]:
 def _locate(name_or_file: str) -> Path:
     if "/" in name_or_file or "." in name_or_file:
         path = Path(name_or_file)
-        if not path.is_file():
-            raise FixtureError(f"no file {name_or_file!r}; bundled worlds are {', '.join(names('fixtures'))}")
+        if not _is_file(path):
+            known = ", ".join(names("fixtures"))
+            raise FixtureError(f"no file {_shortened(name_or_file)!r}; bundled worlds are {known}")
         return path
     return _named("fixtures", name_or_file)
 
 
+def _is_file(path: Path) -> bool:
+    """Whether there is a plain file; a name that the system cannot even look up is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def _named(kind: str, name: str) -> Path:
-    path = folder(kind.partition("/")[0]) / kind.partition("/")[2] / f"{name}.yaml"
-    if name not in names_in(path.parent):
+    place = folder(kind.partition("/")[0]) / kind.partition("/")[2]
+    known = names_in(place)
+    if name not in known:
         what = kind.rpartition("/")[2].rstrip("s")
-        raise FixtureError(f"no {what} {name!r}{nearest(name, names_in(path.parent))}")
-    return path
+        raise FixtureError(f"no {what} {_shortened(name)!r}{nearest(name, known)}")
+    return place / f"{name}.yaml"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…"
 
 
 def names_in(path: Path) -> list[str]:
@@ -107,20 +157,70 @@ def names_in(path: Path) -> list[str]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.load(path.read_bytes(), _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as problem:
-        raise FixtureError(f"{path.name}: {problem}") from None
+    content = _constructed(path)
     if not isinstance(content, dict):
         raise FixtureError(f"{path.name}: a mapping of sections is wanted, found {type(content).__name__}")
     for key, value in content.items():
-        if not isinstance(key, str):
-            raise FixtureError(f"{path.name}: section {key!r} has no text for a name")
         if key.endswith("+") and not isinstance(value, list):
             raise FixtureError(f"{path.name}: {key}: a list is wanted, found {value!r:.80}")
         if key == "settings" and not isinstance(value, dict):
             raise FixtureError(f"{path.name}: settings: a mapping is wanted, found {value!r:.80}")
     return content
+
+
+def _constructed(path: Path) -> Any:
+    root = compose(path)
+    try:
+        return None if root is None else _Loader("").construct_document(root)
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as problem:
+        raise _unreadable(path, problem) from None
+
+
+def _unreadable(path: Path, problem: Exception) -> FixtureError:
+    text = "is nested too deep" if isinstance(problem, RecursionError) else str(problem)
+    return FixtureError(f"{path.name}: {text.replace(_NO_NAME, ' in')}")
+
+
+class _Census:
+    """Counts the nodes that the aliases of a file stand for, and looks at its keys on the way."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[int, int] = {}
+        self._aliased = 0
+
+    def count(self, node: yaml.Node) -> int:
+        """How many nodes a node is when its aliases are written out; a long text counts as many.
+
+        Raises YAMLError with the place of a node that no file of ours may hold.
+        """
+        size = self._sizes.get(id(node))
+        if size is None:
+            self._sizes[id(node)] = MOST_ALIASED + 1  # for an alias of what it lies in
+            length = len(node.value) if isinstance(node, yaml.ScalarNode) else 0
+            size = 1 + length // 100 + sum(map(self.count, _parts(node)))
+            self._sizes[id(node)] = size
+        else:
+            self._aliased += size
+        if self._aliased > MOST_ALIASED:
+            _refuse(node, f"aliases stand for more than {MOST_ALIASED} nodes")
+        return size
+
+
+def _parts(node: yaml.Node) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.SequenceNode):
+        yield from node.value
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.tag not in (_TEXT, _MERGE):
+                if not isinstance(key, yaml.ScalarNode):
+                    _refuse(key, f"a {key.id} is no key")
+                _refuse(key, f"key {key.value!r:.80} is no text without quotes")
+            yield key
+            yield value
+
+
+def _refuse(node: yaml.Node, problem: str) -> NoReturn:
+    raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
 
 def _extended(path: Path, depth: int) -> dict[str, Any]:
@@ -136,7 +236,7 @@ def _extended(path: Path, depth: int) -> dict[str, Any]:
 
 def _parent(child: Path, name: str) -> Path:
     beside = child.parent / name
-    return beside if "." in name and beside.is_file() else _locate(name)
+    return beside if "." in name and _is_file(beside) else _locate(name)
 
 
 def _sections(own: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -7,6 +7,7 @@ kept until access has been granted: nothing leaks.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -30,6 +31,10 @@ ERROR_TYPES = {
 }
 """`type` in errors of the inference host [client (legacy)]; see `_error` for the others."""
 
+
+UNKNOWN_FIELDS = "X-Sim-Unknown-Fields"
+"""Names in a request that the contract does not know: ignored, as the service ignores them, but told."""
+_HEADER_WORD = re.compile(r"[\w.-]+", re.ASCII)
 
 CREDENTIAL_KINDS = ("api-key", "session", "api-key-or-session")
 """x-auth values that a bearer key or session answers; machines authenticate in their own operations."""
@@ -69,6 +74,8 @@ def dispatch(
         value = _error(world, refusal, request_id, inference=spec is not None and spec.host == "inference")
         facts |= {"code": refusal.wire_code(world.settings), "message": refusal.message[:LONGEST_MESSAGE]}
     facts["status"] = status
+    if "unknown_fields" in facts:
+        extra[UNKNOWN_FIELDS] = ", ".join(filter(_HEADER_WORD.fullmatch, facts["unknown_fields"]))
     reply = _reply(status, value, {"X-Request-Id": request_id, **extra})
     if spec is not None:
         _check_answer(world, contract, spec, reply, value)

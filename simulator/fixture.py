@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.kernel.form import FormProblem, read
-from simulator.kernel.instant import LAST_NOW_MS, parse_iso
+from simulator.kernel.instant import EARLIEST_MS, LAST_NOW_MS, parse_iso
 from simulator.kernel.refusal import Refusal, nearest
 from simulator.kernel.settings import Settings, UnknownSetting
 from simulator.kernel.world import World
@@ -41,7 +41,10 @@ def build(name: str, seed: int, document: dict[str, Any], settings: Settings) ->
 def _start(document: dict[str, Any]) -> int:
     given = document.get("start", DEFAULT_START)
     try:
-        return min(parse_iso(str(given)), LAST_NOW_MS)
+        moment_ms = parse_iso(str(given))
+        if moment_ms < EARLIEST_MS:
+            raise ValueError(given)
+        return min(moment_ms, LAST_NOW_MS)
     except (ValueError, OverflowError):
         raise FixtureError(f"start: {given!r} is not a moment such as {DEFAULT_START}") from None
 

@@ -322,7 +322,7 @@ BAD = {
     "nothing": ("", "found NoneType"),
     "no-yaml": ("nodes: [", "mine.yaml: while parsing"),
     "no-text": ("nodes: \x00", "mine.yaml: .*control characters"),
-    "numbered-section": ("1: x", "mine.yaml: section 1 has no text for a name"),
+    "numbered-section": ("1: x", "mine.yaml: key '1' is no text without quotes"),
     "unknown-section": ("nodez: []", "unknown section 'nodez'; did you mean 'nodes'"),
     "section-null": ("nodes:", "nodes: Expected `array`, got `null`"),
     "settings-list": ("settings: [1]", "settings: a mapping is wanted, found"),

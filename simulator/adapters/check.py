@@ -35,13 +35,17 @@ def check_world_file(file: str) -> str | None:
 
 def _place(path: Path, text: str) -> Place:
     """Where the file says what a problem is about: as near as its text tells."""
-    if marks := _MARK.findall(text):  # YAML's own words: the last one is where it gave up
+    about_file = text.startswith(f"{path.name}: ")
+    if about_file and (marks := _MARK.findall(text)):  # YAML's own: the last one is where it gave up
         line, column = marks[-1]
         return int(line), int(column)
-    root = yaml.compose(path.read_text("utf-8"), Loader=yaml.CSafeLoader)
-    section, node = _section(root, text)
+    try:
+        root = assets.compose(path)
+    except FixtureError:
+        return _start(None)
+    section, node = _section(root, text.removeprefix(f"{path.name}: "))
     placed = _PLACED.match(text)
-    if placed is None or not placed[2] or node is None:
+    if about_file or placed is None or not placed[2] or node is None:
         return _start(node)
     found = _walk(node, placed[2], _inherited(path, section, node))
     unknown = _UNKNOWN.search(text)
@@ -55,15 +59,15 @@ def _section(root: Any, text: str) -> tuple[str, Any]:
     if not isinstance(root, yaml.MappingNode):
         return "", None
     sections = {key.value: (key, value) for key, value in root.value}
-    settings = sections["settings"][1].value if "settings" in sections else []
-    for key, _ in settings:
+    settings = sections["settings"][1] if "settings" in sections else None
+    for key, _ in settings.value if isinstance(settings, yaml.MappingNode) else ():
         if f"'{key.value}'" in text or text.startswith(f"{key.value}:"):
             return "settings", key
     placed = _PLACED.match(text)
     for name, (key, value) in sections.items():
         if f"unknown section '{name}'" in text:
             return name, key
-        if placed and placed[1] == name.removesuffix("+"):
+        if text.startswith(f"{name}: ") or (placed and placed[1] == name.removesuffix("+")):
             return name, value
     return "", None
 

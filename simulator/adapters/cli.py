@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -14,9 +17,7 @@ from simulator import __version__
 
 if TYPE_CHECKING:
     from simulator.adapters.remote import Remote
-    from simulator.adapters.server import Server
     from simulator.engine import ClockState
-    from simulator.kernel.world import World
     from simulator.worlds import Worlds
 
 PREFIX = "OPENRELAY_SIM_"
@@ -54,6 +55,39 @@ def span(text: str) -> int:
         raise click.BadParameter(str(problem)) from None
 
 
+def token(text: str) -> str:
+    """A control token."""
+    from simulator.adapters.control import check_token
+
+    try:
+        return check_token(text)
+    except ValueError as problem:
+        raise click.BadParameter(str(problem)) from None
+
+
+def address(text: str) -> str:
+    """The base URL of a simulator; `http://` may be left out."""
+    url = text if "://" in text else f"http://{text}"
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme == "http" and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise click.BadParameter(f"{text!r} is no address such as {URL}")
+    return url.rstrip("/")
+
+
+def until(text: str) -> Any:
+    """What an advance goes to: next, idle, or the status of a resource."""
+    resource, equals, status = text.rpartition("=")
+    if equals and resource and status:
+        return {"resource": resource, "status": status}
+    if text not in ("next", "idle"):
+        raise click.BadParameter(f"{text!r} is none of next, idle, ID=STATUS")
+    return text
+
+
 def pair(text: str) -> tuple[str, str]:
     """KEY=VALUE."""
     key, equals, value = text.partition("=")
@@ -66,6 +100,21 @@ def pair(text: str) -> tuple[str, str]:
 @click.version_option(__version__, prog_name="openrelay-simulator")
 def commands() -> None:
     """An offline simulator of the OpenRelay GPU cloud."""
+    known = [
+        str(row.envvar) for command in commands.commands.values() for row in command.params if row.envvar
+    ]
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            click.echo(
+                f"openrelay-simulator: warning: {name} is no variable of it{_near(name, known)}", err=True
+            )
+
+
+def _near(name: str, known: list[str]) -> str:
+    """The variable that may have been meant: they all begin alike, so only their ends are compared."""
+    ends = [variable.removeprefix(PREFIX) for variable in known]
+    close = get_close_matches(name.removeprefix(PREFIX), ends, n=1)
+    return f"; did you mean {PREFIX}{close[0]}?" if close else "; --help of a command lists them"
 
 
 # -- serve -------------------------------------------------------------------------------------------------
@@ -81,11 +130,12 @@ def commands() -> None:
 @option("--seed", default=0, help="Seed of everything random.")
 @option("--profile", type=click.Choice(PROFILES), help="Which version of the service.")
 @option("--set", multiple=True, type=pair, metavar="KEY=VALUE", help="A setting; `settings` lists them.")
-@option("--control-token", default="", metavar="TOKEN", help="What /_sim then asks for as a bearer token.")
+@option("--control-token", default="", type=token, metavar="TOKEN", help="What /_sim then asks for.")
 @option("--allow-webhooks-to", multiple=True, metavar="HOST", help="A public host that webhooks may go to.")
 @option("--rewrite-webhooks", multiple=True, type=pair, metavar="HOST=HOST", help="Where to go instead.")
 def serve(**given: Any) -> None:
     """Start the simulator and print what a client needs."""
+    from simulator.adapters.greeting import greeting
     from simulator.adapters.server import CannotListen, Server
 
     worlds = _open_worlds(given)
@@ -95,7 +145,7 @@ def serve(**given: Any) -> None:
         raise click.UsageError(f"{problem}; take another with --host or --port") from None
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.stop())
-    click.echo(_greeting(server, given))
+    click.echo(greeting(worlds, server.url, given["control_token"]))
     server.run()
 
 
@@ -124,46 +174,6 @@ def _clock_state(given: dict[str, Any]) -> ClockState:
     return ClockState(mode=given["clock"], rate=given["rate"], step_s=given["step"] / 1000)
 
 
-def _greeting(server: Server, given: dict[str, Any]) -> str:
-    """Credentials, and calls that work when pasted."""
-    from simulator.domain import access
-    from simulator.worlds import DEFAULT
-
-    url, world = server.url, server.worlds.get(DEFAULT).world
-    full = [(key, secret) for key, secret in access.fixture_keys(world) if key.scopes is None]
-    lines = [
-        f"OpenRelay simulator {__version__}: world {given['world']}, clock {given['clock']}",
-        "",
-        f"  base URL      {url}",
-        f"  control URL   {url}/_sim",
-    ]
-    for key, secret in full[:1]:
-        lines += [f"  API key       {secret}", f"  organization  {key.organization_id}"]
-    calls = _control_calls(url, given["control_token"])
-    for key, secret in full[:1]:
-        calls = _api_calls(url, world, key.organization_id, secret, calls[0])
-    return "\n".join([*lines, "", *calls, ""])
-
-
-JSON = "-H 'Content-Type: application/json'"
-
-
-def _control_calls(url: str, token: str) -> list[str]:
-    curl = f"curl -H 'Authorization: Bearer {token}'" if token else "curl"
-    advance = f"""{curl} {JSON} -d '{{"seconds": 90}}' {url}/_sim/clock/advance"""
-    return [advance, f"{curl} {url}/_sim", f"{curl} {url}/_sim/journal"]
-
-
-def _api_calls(url: str, world: World, organization_id: str, secret: str, advance: str) -> list[str]:
-    """Who am I, a VM, time until it runs, the list: a model that is priced, else a CPU VM."""
-    from simulator.domain import products
-
-    curl, vms = f"curl -H 'Authorization: Bearer {secret}'", f"{url}/v1/orgs/{organization_id}/vms"
-    model = next((row.id for row in world.rows(products.GpuModel) if not row.hidden), None)
-    wanted = '{"name": "trainer"' + (f', "gpuModelId": "{model}"' if model else "") + "}"
-    return [f"{curl} {url}/v1/me", f"{curl} {JSON} -d '{wanted}' {vms}/create", advance, f"{curl} {vms}"]
-
-
 # -- a running simulator -----------------------------------------------------------------------------------
 
 
@@ -171,13 +181,13 @@ def reaches(command: Any) -> Any:
     """The options of a command that talks to a running simulator."""
     command = option("--control-token", default="", metavar="TOKEN", help="What serve was given.")(command)
     command = option("--in-world", default="", metavar="NAME", help="Which of its worlds.")(command)
-    return option("--url", default=URL, help="Where the simulator answers.")(command)
+    return option("--url", default=URL, type=address, help="Where the simulator answers.")(command)
 
 
 def _remote(given: dict[str, Any]) -> Remote:
     from simulator.adapters.remote import Remote
 
-    return Remote(given["url"].rstrip("/"), given["in_world"], given["control_token"])
+    return Remote(given["url"], given["in_world"], given["control_token"])
 
 
 def _ask(remote: Remote, *call: Any) -> Any:
@@ -190,7 +200,7 @@ def _ask(remote: Remote, *call: Any) -> Any:
 
 
 @commands.command()
-@option("--url", default=URL, help="Where the simulator will answer.")
+@option("--url", default=URL, type=address, help="Where the simulator will answer.")
 @option("--timeout", default="30s", type=span, help="How long to wait.")
 def wait(url: str, timeout: int) -> None:
     """Wait until a simulator answers; exit code 1 when it does not in time."""
@@ -199,7 +209,7 @@ def wait(url: str, timeout: int) -> None:
     until_s = time.monotonic() + timeout / 1000
     while True:
         try:
-            health = Remote(url.rstrip("/")).ask("GET", "/_sim/health", None, 2.0)
+            health = Remote(url).ask("GET", "/_sim/health", None, 2.0)
             click.echo(f"{url} answers: {health['status']}, version {health['version']}")
             return
         except (Refused, Unreachable, KeyError, TypeError) as problem:
@@ -210,22 +220,22 @@ def wait(url: str, timeout: int) -> None:
 
 @commands.command()
 @click.argument("seconds", metavar="[SPAN]", type=span, required=False)
-@click.option("--until", metavar="next|idle|ID=STATUS", help="The next event, rest, or a resource's status.")
+@click.option(
+    "--until", type=until, metavar="next|idle|ID=STATUS", help="The next event, rest, or a resource's status."
+)
 @click.option("--to", metavar="MOMENT", help="A moment such as 2026-07-01T00:00:00Z.")
 @reaches
-def advance(seconds: int | None, until: str | None, to: str | None, **given: Any) -> None:
+def advance(seconds: int | None, **given: Any) -> None:
     """Let time pass by a SPAN such as 90s, and make the deliveries that fall due."""
-    bodies: list[dict[str, Any]] = []
-    if seconds is not None:
-        bodies.append({"seconds": seconds / 1000})
-    if to is not None:
-        bodies.append({"to": to})
-    if until is not None:
-        resource, equals, status = until.rpartition("=")
-        bodies.append({"until": {"resource": resource, "status": status} if equals else until})
-    if len(bodies) != 1:
-        raise click.UsageError("give one of SPAN, --until, --to")
-    done = _ask(_remote(given), "POST", "/_sim/clock/advance", bodies[0])
+    ways = {
+        "seconds": None if seconds is None else seconds / 1000,
+        "to": given["to"],
+        "until": given["until"],
+    }
+    body = {way: value for way, value in ways.items() if value is not None}
+    if len(body) != 1:
+        raise click.UsageError("give exactly one of SPAN, --until, --to")
+    done = _ask(_remote(given), "POST", "/_sim/clock/advance", body)
     click.echo(f"{done['from']} to {done['now']}: {done['events']} events, {done['deliveries']} deliveries")
 
 

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from hmac import compare_digest
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import msgspec
 
 from simulator import __version__, assets
-from simulator.contract import Answer, Contract, NoRoute, OperationSpec, Route
+from simulator.contract import Answer, Contract, NoRoute, OperationSpec, Problem, Route
 from simulator.domain import access
 from simulator.engine import Advanced, ClockState, Simulator
 from simulator.fixture import FixtureError
@@ -41,6 +40,13 @@ _DEFAULTS = Settings()
 _log = logging.getLogger("simulator")
 
 
+def check_token(token: str) -> str:
+    """The control token, if a header can carry it as it is. Raises ValueError."""
+    if not all("!" <= character <= "~" for character in token):
+        raise ValueError("a control token is made of visible ASCII characters, without spaces")
+    return token
+
+
 class Asked(msgspec.Struct, frozen=True):
     """One checked call."""
 
@@ -61,7 +67,7 @@ class Control:
 
     def __init__(self, worlds: Worlds, token: str = "", loopback: bool = True) -> None:
         self._worlds = worlds
-        self._token = token.encode()
+        self._token = check_token(token)
         self._loopback = loopback
 
     @cached_property
@@ -98,11 +104,18 @@ class Control:
         host, origin = request.headers.get("host", ""), request.headers.get("origin", "")
         if self._loopback and host and not LOOPBACK.fullmatch(host):
             raise Refusal("forbidden", f"Host {host[:80]!r} is foreign; served on loopback, take localhost")
-        if origin and urlsplit(origin).netloc != host:
+        if origin and origin not in (f"http://{host}", f"https://{host}"):
             raise Refusal("forbidden", f"Origin {origin[:80]!r} is foreign; other sites may not steer worlds")
-        sent = access.bearer(request.headers).encode()
-        if self._token and not compare_digest(sent, self._token):
+        if self._token:
+            self._check_token(access.bearer(request.headers))
+
+    def _check_token(self, sent: str) -> None:
+        if not sent:
             raise Refusal("unauthorized", "send Authorization: Bearer with the value of --control-token")
+        if not compare_digest(sent.encode(), self._token.encode()):
+            raise Refusal(
+                "unauthorized", "the bearer token that was sent is not the value of --control-token"
+            )
 
     def _carry_out(self, route: Route, request: Request, base_url: str) -> Any:
         headers = dict(request.headers)
@@ -112,7 +125,7 @@ class Control:
         if checked.unknown_fields:
             raise Refusal("bad_request", _unknown(route.operation, checked.unknown_fields[0]))
         if checked.problem is not None:
-            raise Refusal("bad_request", checked.problem.message)
+            raise Refusal("bad_request", _explained(route.operation, checked.problem))
         asked = Asked(self._worlds, base_url, route.path_values, checked.query, checked.body)
         return ANSWERS[route.operation.id](asked)
 
@@ -127,7 +140,8 @@ class Control:
 def _no_route(request: Request, route: NoRoute) -> Refusal:
     path = request.path[:200]
     if not route.allowed:
-        return Refusal("not_found", f"nothing at {path}; GET {PREFIX}/openapi.json lists what there is")
+        there = f"GET {PREFIX} is the overview, GET {PREFIX}/openapi.json lists all there is"
+        return Refusal("not_found", f"nothing at {path}; {there}")
     return Refusal(
         "method_not_allowed",
         f"{request.method} is not known at {path}; known are {', '.join(route.allowed)}",
@@ -137,7 +151,15 @@ def _no_route(request: Request, route: NoRoute) -> Refusal:
 def _unknown(operation: OperationSpec, name: str) -> str:
     known = operation.body.fields if operation.body else None
     known = known or operation.parameter_names
+    if name in SETTINGS and "settings" in known:
+        return f'{name!r} is unknown to {operation.id}, but a setting: give it within "settings"'
     return f"{name[:80]!r} is unknown to {operation.id}; known are {', '.join(sorted(known)) or 'none'}"
+
+
+def _explained(operation: OperationSpec, problem: Problem) -> str:
+    """What is wrong; where the body as a whole is, with what its schema says of itself."""
+    meaning = operation.body.meaning if operation.body and problem.where == "body" else ""
+    return f"{problem.message}; {meaning}" if meaning else problem.message
 
 
 def _error(refusal: Refusal, request_id: str) -> tuple[int, dict[str, Any]]:
@@ -198,6 +220,10 @@ def list_worlds(asked: Asked) -> dict[str, Any]:
 def open_world(asked: Asked) -> dict[str, Any]:
     base = asked.worlds.opening(DEFAULT)
     return world_view(asked, asked.worlds.open(asked.body["name"], _opening(base, asked.body)))
+
+
+def get_world(asked: Asked) -> dict[str, Any]:
+    return world_view(asked, asked.worlds.get(asked.path["name"]))
 
 
 def delete_world(asked: Asked) -> None:
@@ -382,6 +408,7 @@ ANSWERS: dict[str, Callable[[Asked], Any]] = {
     "listSettings": list_settings,
     "listWorlds": list_worlds,
     "openWorld": open_world,
+    "getWorld": get_world,
     "deleteWorld": delete_world,
     "forkWorld": fork_world,
     "resetWorld": reset_world,

@@ -35,7 +35,7 @@ class Remote(NamedTuple):
         return f"{base}{path}?world={quote(self.world)}" if self.world else f"{base}{path}"
 
     def _exchange(self, method: str, target: str, body: Any, timeout_s: float | None) -> tuple[int, Any]:
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        headers = {"Authorization": f"Bearer {self.token}".encode()} if self.token else {}
         try:
             parts = urlsplit(self.url)
             connection = HTTPConnection(parts.hostname or "", parts.port or 80, timeout=timeout_s)

@@ -10,7 +10,7 @@ import ipaddress
 import logging
 import os
 import socket
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 from waitress import wasyncore
@@ -24,11 +24,16 @@ from simulator.adapters.web import FILE_LIMIT, create_app, error_reply
 from simulator.worlds import Worlds
 
 THREADS = 16
-"""Calls answered at once; a receiver that calls back from inside a webhook takes a second one."""
+"""Threads to begin with."""
+MOST_THREADS = 500
+"""Calls answered at once. An advance holds its thread while its receivers are called, and one that calls the
+API back from inside a webhook needs a second one [choice: the advances of 250 tests at once]."""
 CONNECTIONS = 2000
 LARGEST_BODY = 2 * FILE_LIMIT
 """Where waitress refuses by itself. What is smaller is refused by the application, in the API's form."""
 LAST_CALLS_S = 1
+LONGEST_SLEEP_S = 1
+"""A signal that another thread takes, or that comes just before the sleep, is seen only after it."""
 
 
 class CannotListen(Exception):
@@ -49,7 +54,7 @@ class Server:
         self._stopping = False
         self._sockets: Any = {}
         self._wake = trigger(self._sockets)
-        self._dispatcher = ThreadedTaskDispatcher()
+        self._dispatcher = _Crew()
         self._dispatcher.set_thread_count(THREADS)
         self._pacer = Pacer(worlds)
         server: Any = create_server(
@@ -75,7 +80,7 @@ class Server:
         """Serve until somebody calls `stop`."""
         self._pacer.start()
         while not self._stopping:
-            wasyncore.loop(timeout=60, use_poll=True, map=self._sockets, count=1)
+            wasyncore.loop(timeout=LONGEST_SLEEP_S, use_poll=True, map=self._sockets, count=1)
         self._pacer.stop()
         self._dispatcher.shutdown(timeout=LAST_CALLS_S)
         wasyncore.close_all(self._sockets)
@@ -99,6 +104,29 @@ class Server:
 
     def __exit__(self, *failure: object) -> None:
         self.stop()
+
+
+class _Crew(ThreadedTaskDispatcher):
+    """Threads that grow in number when all of them are busy, so that no call waits for another to end. Those
+    that came stay: one more costs a few kilobytes, and a suite needs as many again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._growing = Lock()
+
+    def add_task(self, task: Any) -> None:
+        with self._growing:
+            with self.lock:
+                threads = len(self.threads) - self.stop_count
+                all_taken = self.active_count + len(self.queue) >= threads
+            if all_taken and 0 < threads < MOST_THREADS:  # at 0 it is being shut down
+                self.set_thread_count(threads + 1)
+            super().add_task(task)
+
+    def shutdown(self, cancel_pending: bool = True, timeout: int = 5) -> bool:
+        with self._growing:
+            self.set_thread_count(0)
+        return super().shutdown(cancel_pending, timeout)
 
 
 class _Unreadable(ErrorTask):

@@ -30,6 +30,7 @@ BODY_LIMIT = 1 << 20
 FILE_LIMIT = 200 << 20
 """What an operation may be sent that takes a file."""
 DOCUMENT = "/openapi.json"
+FRONT = f"nothing at /; GET {DOCUMENT} lists the API, GET {PREFIX} shows its worlds, keys and clock"
 OUR_FAULT = "the simulator itself failed; its log has the traceback"
 
 _log = logging.getLogger("simulator")
@@ -99,8 +100,10 @@ class _App(Flask):
         request, refusal = _read(self._worlds.contract, environ, raw_path)
         if raw_path.startswith(PREFIX):
             return self._control.answer(request, _base_url(environ), refusal)
-        if raw_path == DOCUMENT and request.method in ("GET", "HEAD"):
-            return Reply(200, _document(), {"Content-Type": "application/json"})
+        if raw_path == DOCUMENT:
+            return _document_reply(request.method)
+        if raw_path == "/" and refusal is None:
+            refusal = Refusal("not_found", FRONT)
         try:
             return self._worlds.call(request, refusal)
         except Exception:
@@ -214,6 +217,16 @@ def error_reply(status: int, code: str, message: str) -> Reply:
 
 def _log_failure(method: object, path: object, request_id: str) -> None:
     _log.exception("%s %r failed; the client was answered 500, requestId %s", method, path, request_id)
+
+
+def _document_reply(method: str) -> Reply:
+    if method in ("GET", "HEAD"):
+        return Reply(200, _document(), {"X-Request-Id": str(uuid4()), "Content-Type": "application/json"})
+    reply = error_reply(
+        405, "method_not_allowed", f"{method[:80]} is not known at {DOCUMENT}; known are GET, HEAD"
+    )
+    reply.headers["Allow"] = "GET, HEAD"
+    return reply
 
 
 @cache

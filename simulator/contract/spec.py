@@ -34,6 +34,7 @@ class BodySpec(msgspec.Struct, frozen=True):
     media_types: tuple[str, ...]
     schema: str | None  # pointer to the schema of the JSON body; None: the operation reads the bytes itself
     fields: frozenset[str] | None  # known names at the top; None: the schema names none
+    meaning: str = ""  # what the schema says of itself
 
 
 class ResponseSpec(msgspec.Struct, frozen=True):
@@ -137,7 +138,8 @@ class _Reader:
         place, raw = self._resolved(pointer)
         media_types, schema = _content(place, raw)
         fields = frozenset(self._fields(schema)) if schema else None
-        return BodySpec(raw.get("required", False), media_types, schema, fields or None)
+        meaning = self._resolved(schema)[1].get("description", "") if schema else ""
+        return BodySpec(raw.get("required", False), media_types, schema, fields or None, meaning)
 
     def _fields(self, pointer: str) -> set[str]:
         """The property names of a schema and of the parts it is composed of."""

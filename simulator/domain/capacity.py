@@ -60,7 +60,7 @@ class Node(Row, frozen=True, kw_only=True):
     states: ClassVar = NODE_STATES
     indexes: ClassVar = {
         "open": Index(
-            lambda node: (node.product, node.tier) if node.status == "online" else None,
+            lambda node: (node.product, node.tier) if node.status == "online" and node.free else None,
             lambda node: (node.free, node.id),
         ),
         "product": Index(lambda node: node.product if node.status != "removed" else None),

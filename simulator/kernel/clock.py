@@ -149,11 +149,6 @@ class Clock:
         twin._counts = self._counts.copy()
         return twin
 
-    def _forget(self, timer: Timer) -> None:
-        of_owner = self._of.pop(timer.args[0])
-        if len(of_owner) > 1:
-            self._of[timer.args[0]] = tuple(other for other in of_owner if other is not timer)
-
     def _own(self) -> None:
         if self._shared:
             self._heap, self._cancelled = self._heap.copy(), self._cancelled.copy()

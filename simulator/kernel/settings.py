@@ -139,11 +139,11 @@ def check_setting(key: str, value: Any) -> Any:
 
     row = SETTINGS.get(key)
     if row is None:
-        raise UnknownSetting(f"unknown setting {key!r}{nearest(key, list(SETTINGS))}")
+        raise UnknownSetting(f"unknown setting {key!r:.80}{nearest(str(key), list(SETTINGS))}")
     try:
         return _read(row, value)
     except (ValueError, TypeError, OverflowError):
-        raise UnknownSetting(f"{key}: {value!r} is not {expects(row)}") from None
+        raise UnknownSetting(f"{key}: {value!r:.80} is not {expects(row)}") from None
 
 
 def expects(row: Setting) -> str:

@@ -20,8 +20,11 @@ from simulator.kernel.settings import Settings
 from simulator.kernel.streams import Streams
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """Something the cloud keeps. `indexes` says by what it is found; lists read it oldest first."""
+class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Something the cloud keeps. `indexes` says by what it is found; lists read it oldest first.
+
+    Rows hold plain values and never each other, so there are no cycles for the garbage collector to look for.
+    """
 
     indexes: ClassVar[dict[str, Index]] = {}
     states: ClassVar[tuple[str, ...]] = ()
@@ -65,19 +68,22 @@ class _Table:
 
     def reindex(self, old: Row | None, new: Row | None) -> None:
         """Take the old row out of the indexes and let the new one in. Most changes move it in none."""
-        aged: tuple[Any, ...] = () if new is None else by_age(new)
-        moved = old is None or new is None or old.created_at_ms != new.created_at_ms
+        out_by_age: tuple[Any, ...] = () if old is None else by_age(old)
+        in_by_age: tuple[Any, ...] = () if new is None else by_age(new)
         for name, (key, order) in self.indexes.items():
             before = None if old is None else key(old)
             after = None if new is None else key(new)
-            if before is None and after is None:
-                continue
-            if before == after and not (moved if order is by_age else order(old) != order(new)):
+            if order is by_age:
+                out, into = out_by_age, in_by_age
+            else:
+                out = () if before is None else order(old)
+                into = () if after is None else order(new)
+            if before == after and (before is None or out == into):
                 continue
             if before is not None:
-                self._remove(name, before, order(old))
+                self._remove(name, before, out)
             if after is not None:
-                self._add(name, after, aged if order is by_age else order(new))
+                self._add(name, after, into)
 
     def _add(self, index: str, key: Hashable, entry: tuple[Any, ...]) -> None:
         bucket = self._own(index, key)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import shutil
@@ -16,33 +15,22 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import pytest
 import requests
 
 from simulator import __version__, assets
+from simulator.adapters.cli import PREFIX, commands
 from simulator.adapters.server import Server
 from simulator.kernel.settings import SETTINGS, Settings
 from simulator.registry import ACTIONS, OPERATIONS
 from simulator.worlds import DEFAULT, Opening, Worlds
+from tests.support.command import PATIENCE_S, environment, one_line, run
 
-PATIENCE_S = 60
 KEY = "vl_rG35kasgZVZZERVZXN7tUZhLHYTVUsQpCabYF35V"
 """The default world's key: the same for ever, so that a README can print it."""
-
-
-def environment(**variables: str) -> dict[str, str]:
-    """That of the tests, without what would reach into the command, and with these OPENRELAY_SIM_…"""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("OPENRELAY_")}
-    return kept | {f"OPENRELAY_SIM_{name.upper()}": value for name, value in variables.items()}
-
-
-def run(*words: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "simulator", *(str(word) for word in words)]
-    return subprocess.run(
-        command, env=environment(**variables), capture_output=True, text=True, timeout=PATIENCE_S, check=False
-    )
 
 
 class Serving:
@@ -74,6 +62,15 @@ class Serving:
     @property
     def url(self) -> str:
         return self.says("base URL")
+
+    @property
+    def exports(self) -> dict[str, str]:
+        """The variables it gives to the shell that its lines are pasted into."""
+        return dict(re.findall(r"^export (\w+)=(\S+)$", self.printed, re.MULTILINE))
+
+    @property
+    def org(self) -> str:
+        return self.exports["ORG_ID"]
 
     @property
     def calls(self) -> list[str]:
@@ -116,18 +113,22 @@ def served() -> Iterator[Server]:
         yield server
 
 
-def paste(line: str) -> Any:
-    """Run a printed line as a shell would, and fail as `curl --fail` does."""
-    if shutil.which("curl"):
-        words = ["curl", "--silent", "--show-error", "--fail", *shlex.split(line)[1:]]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
-        assert done.returncode == 0, (line, done.stderr)
-        return json.loads(done.stdout)
-    return _curl(shlex.split(line)[1:])
+def paste(serving: Serving, line: str) -> Any:
+    """Run a printed line in a shell after the printed exports, and fail as `curl --fail` does."""
+    if not shutil.which("curl"):
+        return _curl(serving, line)
+    exports = [line for line in serving.printed.splitlines() if line.startswith("export ")]
+    script = "\n".join([*exports, line.replace("curl ", "curl --silent --show-error --fail ", 1)])
+    done = subprocess.run(
+        ["sh", "-c", script], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+    assert done.returncode == 0, (line, done.stderr)
+    return json.loads(done.stdout)
 
 
-def _curl(words: list[str]) -> Any:
-    """As much of curl as the printed lines use."""
+def _curl(serving: Serving, line: str) -> Any:
+    """As much of a shell and of curl as the printed lines use."""
+    words = shlex.split(Template(line).substitute(serving.exports))[1:]
     options = [(flag, value) for flag, value in pairwise(words) if flag in ("-H", "-d")]
     headers = dict(value.split(": ", 1) for flag, value in options if flag == "-H")
     data = next((value for flag, value in options if flag == "-d"), None)
@@ -137,33 +138,49 @@ def _curl(words: list[str]) -> Any:
     return answer.json()
 
 
-def one_line(done: subprocess.CompletedProcess[str]) -> str:
-    """The only thing on standard error."""
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("openrelay-simulator: ")
-    return line
-
-
 # -- serve
 
 
 def test_serve_prints_credentials_and_lines_that_work_when_pasted(serve: Serve) -> None:
     serving = serve("--clock", "manual")
-    assert serving.says("API key") == KEY
+    assert "world default, from fixture default, profile 2026-06, clock manual\n" in serving.printed
+    assert serving.exports["OPENRELAY_API_KEY"] == KEY
+    assert serving.exports["OPENRELAY_BASE_URL"] == serving.url
     assert serving.says("control URL") == serving.url + "/_sim"
-    assert len(serving.calls) >= 3
-    me, created, advanced, listed = map(paste, serving.calls)
-    assert me["memberships"][0]["organizationId"] == serving.says("organization")
+    who, free, created, advanced, listed = (paste(serving, line) for line in serving.calls)
+    assert who["organizationId"] == serving.org
+    assert {row["gpuModelId"] for row in free} >= {created["gpuModelId"]}
     assert created["status"] == "deploying"
     assert advanced["events"] == 4
     assert [vm["status"] for vm in listed["items"]] == ["running"]
 
 
+@pytest.mark.parametrize(
+    ("words", "vms"),
+    [
+        ("--world full", 1),  # without a GPU
+        ("--world broke", 0),
+        ("--profile 2026-10", 0),  # it would need an SSH key first
+        ("--profile 2026-10 --set vms.require_ssh_key=false", 1),
+    ],
+)
+def test_every_printed_line_works_in_every_world_and_profile(serve: Serve, words: str, vms: int) -> None:
+    serving = serve("--clock", "manual", *words.split())
+    answers = [paste(serving, line) for line in serving.calls]
+    assert len(answers) == 4 + vms
+    assert sum(vm["name"] == "trainer" and vm["status"] == "running" for vm in answers[-1]["items"]) == vms
+
+
+def test_to_print_the_lines_changes_nothing(serve: Serve) -> None:
+    serving = serve("--clock", "manual")
+    assert serving.sim("/journal?kind=request")["items"] == []
+    assert paste(serving, serving.calls[-1])["items"] == []
+
+
 def test_the_tiny_curl_of_the_tests_does_as_curl_does(serve: Serve) -> None:
     serving = serve("--clock", "manual")
     for line in serving.calls:
-        assert _curl(shlex.split(line)[1:])
+        assert _curl(serving, line)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -174,12 +191,32 @@ def test_a_signal_ends_it_at_once_with_code_0_and_no_word(serve: Serve, number: 
     assert time.monotonic() - began < 10, "seconds on a busy machine, a fraction of one on an idle one"
 
 
+def test_a_signal_that_another_thread_takes_ends_it_too() -> None:
+    """The main thread sleeps on and is not interrupted."""
+    script = (
+        "import signal, sys, threading\n"
+        "from simulator.adapters.server import Server\n"
+        "from simulator.worlds import Worlds\n"
+        "server, main = Server(Worlds(), port=0), threading.get_ident()\n"
+        "signal.signal(signal.SIGTERM, lambda *_: server.stop())\n"
+        "def take():\n"
+        "    while sys._current_frames()[main].f_code.co_name != 'poll2':\n"
+        "        pass\n"
+        "    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)\n"
+        "threading.Thread(target=take).start()\n"
+        "server.run()\n"
+    )
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=PATIENCE_S)
+    assert time.monotonic() - began < 20, "not the minute that a sleep may otherwise take"
+
+
 @pytest.mark.parametrize("clock", ["live", "manual"])
 def test_a_signal_ends_it_while_a_receiver_hangs(serve: Serve, clock: str) -> None:
     """Live, a delivery of its own hangs; manual, the call that advances the clock."""
     serving = serve("--clock", clock, "--set", "webhooks.timeout_s=60")
     with socket.create_server(("127.0.0.1", 0)) as receiver, ThreadPoolExecutor(1) as pool:
-        org, port = serving.says("organization"), receiver.getsockname()[1]
+        org, port = serving.org, receiver.getsockname()[1]
         post(
             f"{serving.url}/v1/orgs/{org}/webhooks/create", {"name": "h", "url": f"http://127.0.0.1:{port}/"}
         )
@@ -235,7 +272,8 @@ def test_every_option_is_a_variable_too(serve: Serve) -> None:
     world = requests.get(f"{serving.url}/_sim", headers=auth, timeout=PATIENCE_S).json()["world"]
     assert (world["fixture"], world["seed"], world["profile"]) == ("empty", 9, "2026-07")
     assert (world["clock"]["mode"], world["clock"]["rate"], world["clock"]["step"]) == ("manual", 2, 7)
-    assert paste(serving.calls[2])["events"] == 0, "the printed call carries the token"
+    assert serving.exports["OPENRELAY_SIM_CONTROL_TOKEN"] == "s3cret"
+    assert paste(serving, serving.calls[-2])["events"] == 0, "the printed call carries the token"
 
 
 def test_an_option_wins_over_its_variable(serve: Serve) -> None:
@@ -253,10 +291,10 @@ def test_a_world_without_keys_is_served_with_calls_that_need_none(serve: Serve, 
     file = tmp_path / "bare.yaml"
     file.write_text("title: Nothing at all\n", "utf-8")
     serving = serve("--world", file, "--clock", "manual")
-    assert "API key" not in serving.printed
+    assert "OPENRELAY_API_KEY" not in serving.printed
     assert len(serving.calls) == 3
     for line in serving.calls:
-        assert paste(line) is not None
+        assert paste(serving, line) is not None
 
 
 def test_a_busy_port_is_one_line_and_code_2() -> None:
@@ -279,11 +317,14 @@ MISTAKES = {
     "--step 99999d": "step 8639913600.0: take 0 to 100000000",
     "--world defualt": "no fixture 'defualt'; did you mean 'default'?",
     "--world ./nowhere.yaml": "no file './nowhere.yaml'; bundled worlds are",
+    f"--world {'x' * 300}.yaml": f"no file '{'x' * 79}…'",
+    "--world /": "no file '/'",
     "--seed x": "'x' is not a valid integer",
     "--profile 2025": "'2025' is not one of '2026-06'",
     "--set billing": "'billing' has not the form KEY=VALUE",
     "--set billing.tik_s=5": "unknown setting 'billing.tik_s'; did you mean 'billing.tick_s'?",
     "--set billing.tick_s=soon": "billing.tick_s: 'soon' is not a whole number of at least 1",
+    "--control-token clé": "'--control-token'",
     "--rewrite-webhooks localhost": "'localhost' has not the form KEY=VALUE",
     "--host nowhere.invalid": "cannot listen on nowhere.invalid port",
     "--colour": "No such option",
@@ -299,6 +340,28 @@ def test_a_bad_value_is_one_line_that_names_it_and_code_2(words: str) -> None:
 
 def test_a_bad_variable_is_named_as_one() -> None:
     assert "OPENRELAY_SIM_PORT" in one_line(run("serve", port="http"))
+
+
+@pytest.mark.parametrize(
+    ("variable", "hint"), [("wrold", "did you mean OPENRELAY_SIM_WORLD?"), ("zzz", "--help of a command")]
+)
+def test_a_variable_that_is_none_is_a_warning_with_the_nearest_one(variable: str, hint: str) -> None:
+    done = run("worlds", **{variable: "full"})
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"openrelay-simulator: warning: OPENRELAY_SIM_{variable.upper()} is no variable")
+    assert hint in line
+    assert (done.returncode, done.stdout) == (0, run("worlds").stdout)
+
+
+def test_every_variable_that_is_one_passes_without_a_warning() -> None:
+    every = {
+        str(option.envvar).removeprefix(PREFIX).lower(): ""
+        for command in commands.commands.values()
+        for option in command.params
+        if option.envvar
+    }
+    assert {"world", "url", "in_world", "control_token", "rewrite_webhooks"} <= every.keys()
+    assert run("worlds", **every).stderr == ""
 
 
 # -- a running simulator
@@ -356,10 +419,11 @@ def test_advance_goes_until_a_resource_has_a_status(served: Server) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "named"),
     [
-        ("advance", 2, "give one of SPAN, --until, --to"),
-        ("advance 5s --until next", 2, "give one of"),
+        ("advance", 2, "give exactly one of SPAN, --until, --to"),
+        ("advance 5s --until next", 2, "give exactly one of"),
         ("advance soon", 2, "'soon' is no span of time"),
-        ("advance --until soon", 1, "until: 'soon'"),
+        ("advance --until soon", 2, "'soon' is none of next, idle, ID=STATUS"),
+        ("advance --until x=", 2, "'x=' is none of next, idle, ID=STATUS"),
         ("advance --to 2020-01-01T00:00:00Z", 1, "is before now"),
         ("advance --until nobody=running", 1, "no resource 'nobody'"),
         ("advance 5s --in-world nobody", 1, "no world 'nobody'"),
@@ -379,7 +443,21 @@ def test_a_simulator_that_is_not_there_is_one_line() -> None:
     done = run("advance", "5s", url="http://127.0.0.1:9")
     assert done.returncode == 1
     assert "no simulator answers at http://127.0.0.1:9: " in one_line(done)
-    assert "no simulator answers at nonsense" in one_line(run("reset", url="nonsense"))
+    assert "no simulator answers at http://localhost:9: " in one_line(run("reset", url="localhost:9"))
+
+
+@pytest.mark.parametrize(
+    "url", ["https://localhost", "http://", "localhost:99999", "localhost:0", "http://["]
+)
+def test_what_is_no_address_is_one_line_at_once_and_code_2(url: str) -> None:
+    done = run("wait", "--url", url)
+    assert done.returncode == 2
+    assert f"{url!r} is no address such as http://127.0.0.1:8080" in one_line(done)
+
+
+def test_an_address_may_leave_out_its_scheme_and_end_in_a_slash(served: Server) -> None:
+    done = run("wait", "--url", f"{served.host}:{served.port}/")
+    assert done.stdout == f"{served.url} answers: ok, version {__version__}\n", done.stderr
 
 
 def test_reset_reaches_the_world_that_is_named_with_the_token_that_is_given() -> None:
@@ -433,41 +511,6 @@ def test_without_a_command_and_with_help_it_says_what_there_is() -> None:
         assert "serve" in run(*words).stdout
     assert run("--version").stdout == f"openrelay-simulator, version {__version__}\n"
     assert "No such command 'srve'" in one_line(run("srve"))
-
-
-# -- check
-
-BAD_WORLDS = {
-    "settings:\n  bling: 3\n": "2:3: unknown setting 'bling'",
-    "settings:\n  billing.tick_s: soon\n": "2:3: billing.tick_s: 'soon' is not",
-    "nodes:\n  - hostname: 3\n": "2:15: nodes[0].hostname: Expected `str`, got `int`",
-    "nodes+:\n  - {hostname: 3}\n": "2:16: nodes[",
-    "nodes:\n  - hostname: a\n    gpus: 3\n": "3:5: nodes[0]: Object contains unknown field `gpus`",
-    "\nvmz: []\n": "2:1: unknown section 'vmz'; did you mean 'vms'?",
-    "vms+: [{name: x, organization: nobody}]\n": "1:7: vms: ",
-    "start: yesterday\n": "1:8: start: 'yesterday' is not a moment",
-    "a: [\n": "3:1: ",
-    "extends: defualt\n": "1:1: no fixture 'defualt'; did you mean 'default'?",
-    "- a list\n": "1:1: ",
-}
-
-
-@pytest.mark.parametrize("text", BAD_WORLDS)
-def test_check_says_on_which_line_a_world_file_is_wrong(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "world.yaml"
-    file.write_text(text if text.startswith(("extends", "- ")) else text + "extends: default\n", "utf-8")
-    done = run("check", file)
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(f"{file}:{BAD_WORLDS[text]}")
-
-
-def test_check_passes_the_bundled_worlds() -> None:
-    files = sorted(assets.folder("fixtures").glob("*.yaml"))
-    done = run("check", *files)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == [f"{file}: a world" for file in files]
-    assert "no-such.yaml" in one_line(run("check", "no-such.yaml"))
 
 
 # -- what a start costs

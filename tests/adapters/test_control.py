@@ -108,6 +108,13 @@ def test_an_opened_world_begins_as_the_default_one_was_opened_unless_it_says_oth
     assert (settings["billing.tick_s"], settings["billing.floor_cents"]) == (7, 1)
 
 
+def test_a_world_is_shown_by_its_name(sim: Surface) -> None:
+    opened = sim.post("/_sim/worlds", {"name": "mine", "seed": 7, "fixture": "empty"}).body
+    assert sim.get("/_sim/worlds/mine").body == opened
+    assert sim.get("/_sim/worlds/default").body == sim.get("/_sim").body["world"]
+    refused(sim.get("/_sim/worlds/mien"), 404, "not_found", "no world 'mien'; did you mean 'mine'?")
+
+
 def test_a_profile_is_a_setting_of_a_new_world(sim: Surface) -> None:
     body = {"name": "later", "settings": {"profile": "2026-10"}}
     assert sim.post("/_sim/worlds", body).body["profile"] == "2026-10"
@@ -125,6 +132,10 @@ def test_another_fixture_is_named(sim: Surface) -> None:
         ({"name": "a/b"}, "'a/b'"),
         ({"name": "x" * 64}, "1 to 63"),
         ({"name": "a", "sede": 1}, "'sede' is unknown to openWorld; known are clock, fixture"),
+        (
+            {"name": "a", "profile": "2026-10"},
+            "'profile' is unknown to openWorld, but a setting: give it within",
+        ),
         ({"name": "a", "seed": "one"}, "seed: 'one'"),
         ({"name": "a", "seed": 2**64}, str(2**64)),
         ({"name": "a", "fixture": "defualt"}, "no bundled world 'defualt'; there are"),
@@ -271,7 +282,7 @@ def test_the_live_clock_is_read_without_being_moved(sim: Surface) -> None:
 @pytest.mark.parametrize(
     ("body", "named"),
     [
-        ({}, "{}"),
+        ({}, "{} should be non-empty; give at least one of mode, rate, step"),
         ({"mode": "fast"}, "mode: 'fast'"),
         ({"rate": 0}, "rate: 0"),
         ({"rate": -1}, "rate: -1"),
@@ -333,8 +344,8 @@ def test_an_advance_of_another_world_leaves_this_one(sim: Surface) -> None:
 @pytest.mark.parametrize(
     ("body", "named"),
     [
-        ({}, "{}"),
-        ({"seconds": 1, "until": "next"}, "{'seconds': 1, 'until': 'next'}"),
+        ({}, "{} should be non-empty; give exactly one of seconds, to, until"),
+        ({"seconds": 1, "until": "next"}, "too many properties; give exactly one of seconds, to, until"),
         ({"seconds": -1}, "seconds: -1"),
         ({"seconds": "90s"}, "seconds: '90s'"),
         ({"seconds": None}, "seconds: None"),

@@ -47,22 +47,47 @@ def test_elsewhere_any_host_is_welcome() -> None:
 
 
 def test_a_foreign_origin_is_403_and_the_own_one_welcome(sim: Surface) -> None:
-    for origin in ("https://evil.example", "http://localhost:3000", "null", "http://127.0.0.1:9"):
+    for origin in (
+        "https://evil.example",
+        "http://localhost:3000",
+        "null",
+        "http://127.0.0.1:9",
+        "http://[",
+        "http://[::1",
+        "http://127.0.0.1:8080@evil.example",
+        "\xff",
+        "://127.0.0.1:8080",
+    ):
         heard = sim.post("/_sim/reset", origin=origin, host="127.0.0.1:8080")
         refused(heard, 403, "forbidden", f"Origin {origin!r} is foreign")
     assert sim.post("/_sim/reset", origin="http://127.0.0.1:8080", host="127.0.0.1:8080").status == 200
+
+
+def test_an_origin_without_a_host_is_403(sim: Surface) -> None:
+    refused(sim.post("/_sim/reset", origin="null", host=""), 403, "forbidden", "Origin 'null' is foreign")
 
 
 def test_with_a_control_token_every_call_but_health_needs_it() -> None:
     sim = Surface(control_token="s3cret")
     for call in ("/_sim", "/_sim/clock", "/_sim/openapi.json", "/_sim/nothing"):
         refused(sim.get(call), 401, "unauthorized", "--control-token")
-        refused(sim.get(call, authorization="Bearer wrong"), 401, "unauthorized")
-        refused(sim.get(call, authorization="Bearer \xff"), 401, "unauthorized")
+        for wrong in ("wrong", "\xff", "s3cre", "s3cret2"):
+            heard = sim.get(call, authorization=f"Bearer {wrong}")
+            refused(heard, 401, "unauthorized", "was sent is not the value of --control-token")
     assert sim.get("/_sim/clock", authorization="Bearer s3cret").status == 200
     assert sim.get("/_sim/health").status == 200
     assert sim.get("/v1/me").status == 200, "the API knows only its own keys"
     assert "s3cret" not in sim.get("/_sim").raw.decode()
+
+
+@pytest.mark.parametrize("token", ["cl\xe9", "two words", "a\n", "\N{EURO SIGN}"])
+def test_a_control_token_that_no_header_carries_is_refused_at_the_start(token: str) -> None:
+    with pytest.raises(ValueError, match="visible ASCII characters, without spaces"):
+        Surface(control_token=token)
+
+
+def test_a_path_that_is_nearly_right_is_told_where_to_begin(sim: Surface) -> None:
+    refused(sim.get("/_sim/"), 404, "not_found", "nothing at /_sim/", "GET /_sim is the overview")
 
 
 def test_a_control_call_draws_nothing_from_a_world(sim: Surface) -> None:

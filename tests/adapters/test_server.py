@@ -10,7 +10,7 @@ from threading import enumerate as threads
 import pytest
 
 from simulator.adapters.server import THREADS, CannotListen, Server, is_loopback
-from simulator.domain.events import Outcome, Outgoing
+from simulator.domain.events import Delivery, Outcome, Outgoing
 from simulator.worlds import DEFAULT, Opening, Worlds
 from tests.support.http import PATIENCE_S, Client, Heard, over_socket
 
@@ -86,8 +86,8 @@ def test_one_connection_carries_many_calls_good_and_bad() -> None:
 
 
 def test_receivers_call_back_while_many_worlds_advance() -> None:
-    """Half of the threads wait for receivers, which call the API and are answered by the other half."""
-    crowd = THREADS // 2
+    """More advances than threads to begin with hold one each, and their receivers still get through."""
+    crowd = THREADS + 8
     together = Barrier(crowd)
 
     def receiver(outgoing: Outgoing) -> Outcome:
@@ -113,3 +113,29 @@ def test_receivers_call_back_while_many_worlds_advance() -> None:
         with ThreadPoolExecutor(crowd) as pool:
             answers = list(pool.map(advance, clients))
     assert [answer.body["deliveries"] for answer in answers] == [1] * crowd
+    made = [(row.attempt, row.status) for name in clients for row in clients[name].world.rows(Delivery)]
+    assert made == [(1, "delivered")] * crowd
+
+
+def test_stopping_ends_the_threads_that_came_later_too() -> None:
+    def working() -> int:
+        return sum(name.startswith("waitress") for name in names())
+
+    before, crowd = working(), 2 * THREADS
+    together = Barrier(crowd)
+
+    def receiver(outgoing: Outgoing) -> Outcome:
+        together.wait(PATIENCE_S)
+        return Outcome(status_code=200)
+
+    worlds = Worlds(receiver)
+    with Server(worlds, port=0) as server, ThreadPoolExecutor(crowd) as pool:
+        for number in range(crowd):
+            simulator = worlds.open(f"w{number}", Opening())
+            client = Client(over_socket(server.host, server.port), simulator)
+            client.post("/v1/orgs/{org}/webhooks/create", {"name": "h", "url": "http://127.0.0.1:9/"})
+            simulator.do("webhook.send", {"name": "acme"})
+            pool.submit(client.post, f"/_sim/clock/advance?world=w{number}", {"seconds": 1})
+        pool.shutdown()
+        assert working() - before >= crowd
+    assert working() == before

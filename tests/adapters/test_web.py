@@ -73,7 +73,19 @@ def test_the_contract_is_served_as_it_is(client: Client) -> None:
     heard = client.get("/openapi.json")
     assert heard.raw == (assets.PACKAGE / "openapi.json").read_bytes()
     assert heard.headers["content-type"] == "application/json"
+    assert UUID.fullmatch(heard.headers["x-request-id"])
     assert client.call("HEAD", "/openapi.json").raw == b""
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "POST", "DELETE"])
+def test_the_contract_is_only_read(client: Client, method: str) -> None:
+    heard = client.call(method, "/openapi.json")
+    assert_refused(heard, 405, "method_not_allowed", method, "GET, HEAD")
+    assert heard.headers["allow"] == "GET, HEAD"
+
+
+def test_who_comes_to_the_front_is_told_where_to_go(client: Client) -> None:
+    assert_refused(client.get("/"), 404, "not_found", "GET /openapi.json", "GET /_sim")
 
 
 def test_a_path_and_a_query_are_decoded(client: Client) -> None:

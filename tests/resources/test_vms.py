@@ -169,8 +169,10 @@ def test_without_the_setting_an_idempotency_key_is_ignored(cloud: Cloud) -> None
 
 
 def test_fields_the_contract_does_not_know_are_ignored_and_reported(cloud: Cloud) -> None:
-    assert cloud.post(CREATE, {"name": "t", "gpuModelId": "rtx-4090", "gpuCuont": 4}).status == 200
-    assert cloud.entries("request")[-1]["unknown_fields"] == ["gpuCuont"]
+    answer = cloud.post(CREATE, {"name": "t", "gpuModelId": "rtx-4090", "gpuCuont": 4, "a\r\nb": 1})
+    assert answer.status == 200
+    assert answer.headers["X-Sim-Unknown-Fields"] == "gpuCuont"
+    assert cloud.entries("request")[-1]["unknown_fields"] == ["gpuCuont", "a\r\nb"]
 
 
 # -- stages and time
