@@ -216,7 +216,8 @@ def post(
 def watch(world: World, organization_id: str) -> None:
     """See to it that the balance is looked at no later than the tick on which it can first meet a threshold.
 
-    A look that comes too early only looks again; so a fall of the burn needs no new timer.
+    A look that comes too early only looks again; so a fall of the burn needs no new timer. One look is pending
+    at a time, or every VM that starts would leave one behind.
     """
     account = world.get(Account, organization_id)
     moment = next_crossing_ms(world, account)
@@ -226,7 +227,7 @@ def watch(world: World, organization_id: str) -> None:
     if account.check_at_ms is not None and world.now_ms < account.check_at_ms <= due_ms:
         return
     world.change(account, check_at_ms=due_ms)
-    world.clock.cancel_of(organization_id)
+    world.clock.cancel_of(organization_id, "billing.check")
     world.clock.at(due_ms, "billing.check", (organization_id, due_ms), cause=world.cause, grade=Grade.watch)
 
 

@@ -82,12 +82,16 @@ class Clock:
             owner, of = args[0], self._of
             of[owner] = (*of[owner], timer) if owner in of else (timer,)
 
-    def cancel_of(self, owner: str) -> None:
-        """Take back every pending timer of an owner: what it was waiting for will not come."""
-        if owner not in self._of:
+    def cancel_of(self, owner: str, name: str = "") -> None:
+        """Take back the pending timers of an owner, of one name or all: what it waits for will not come."""
+        gone = [timer for timer in self._of.get(owner, ()) if name in ("", timer.name)]
+        if not gone:
             return
         self._own()
-        for timer in self._of.pop(owner):
+        left = tuple(timer for timer in self._of.pop(owner) if timer not in gone)
+        if left:
+            self._of[owner] = left
+        for timer in gone:
             self._cancelled.add(timer.serial)
             if timer.grade:
                 self._counts[timer.grade] -= 1

@@ -40,6 +40,7 @@ def test_the_timers_of_an_owner_are_taken_back_together_and_no_others() -> None:
     clock.after(20, "of nobody")
     clock.cancel_of("vm-1")
     clock.cancel_of("vm-3")
+    clock.cancel_of("vm-2", "another name")
     assert len(clock) == 2
     assert [timer.name for timer in clock.pending_of("vm-2")] == ["stays"]
     assert clock.pending_of("vm-1") == ()

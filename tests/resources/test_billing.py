@@ -55,6 +55,13 @@ def test_billing_can_begin_at_deploying(open_cloud: Open) -> None:
     assert len(cloud.rows(UsageSession)) == 1
 
 
+def test_one_look_at_the_balance_is_pending_however_many_vms_run(cloud: Cloud) -> None:
+    for name in ("one", "two", "three"):
+        cloud.run_vm(name, gpuModelId="rtx-3090")
+    looks = [timer for timer in cloud.world.clock.pending() if timer.name == "billing.check"]
+    assert len(looks) == 1
+
+
 def test_a_price_change_spares_open_sessions_and_meets_the_next(cloud: Cloud) -> None:
     vm = cloud.run_vm()
     cloud.do("price.set", id="rtx-4090", tier="community", cents=100)
