@@ -216,8 +216,8 @@ def post(
 def watch(world: World, organization_id: str) -> None:
     """See to it that the balance is looked at no later than the tick on which it can first meet a threshold.
 
-    A look that comes too early only looks again; so a fall of the burn needs no new timer. One look is pending
-    at a time, or every VM that starts would leave one behind.
+    A look that comes too early only looks again; so a fall of the burn needs no new timer. One look is
+    pending at a time, or every VM that starts would leave one behind.
     """
     account = world.get(Account, organization_id)
     moment = next_crossing_ms(world, account)
