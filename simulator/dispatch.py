@@ -20,6 +20,8 @@ from simulator.kernel.world import Row, World
 from simulator.registry import OPERATIONS
 
 JSON = "application/json"
+BYTES = "application/octet-stream"
+"""What an operation answers that answers bytes: a file's content."""
 LONGEST_MESSAGE = 600
 """Error bodies stay under 4 KiB: a real client stops reading there [client]. A character takes up to six."""
 
@@ -71,6 +73,8 @@ def dispatch(
         status = route.operation.success
     except Refusal as refusal:
         status = refusal.status(world.settings)
+        if refusal.retry_after_s is not None:
+            extra["Retry-After"] = str(refusal.retry_after_s)
         value = _error(world, refusal, request_id, inference=spec is not None and spec.host == "inference")
         facts |= {"code": refusal.wire_code(world.settings), "message": refusal.message[:LONGEST_MESSAGE]}
     facts["status"] = status
@@ -104,7 +108,8 @@ class _Visit:
         self.principal = NOBODY
 
     def carry_out(self) -> Any:
-        """The value the operation answers. Raises Refusal, and then nothing has been changed."""
+        """The value the operation answers. Raises Refusal, and then nothing has been changed, unless the
+        operation returned the refusal: then what it changed stands."""
         if self.checked.unknown_fields:
             self.facts["unknown_fields"] = [name[:80] for name in self.checked.unknown_fields[:20]]
         self.principal = self._authenticated()
@@ -122,6 +127,8 @@ class _Visit:
         except Refusal:
             assert self.world.version == before, f"{self.spec.id} refused after it had changed something"
             raise
+        if isinstance(value, Refusal):
+            raise value
         access.remember_use(self.world, self.principal)
         return value
 
@@ -141,8 +148,11 @@ class _Visit:
         organization_id = self._acting_in(operation)
         access.authorize(self.world, operation, self.principal, organization_id)
         if operation.finds is None:
-            return organization_id or self.principal.organization_id, ()
-        row, owner = self._find(operation.finds, organization_id)
+            organization_id = organization_id or self.principal.organization_id
+            access.check_feature(self.world, operation, organization_id)
+            return organization_id, ()
+        row, owner = self._find(operation.finds, operation.owner, organization_id)
+        access.check_feature(self.world, operation, owner)
         if not organization_id:
             access.authorize(self.world, operation, self.principal, owner)
         return owner, (row,)
@@ -166,11 +176,11 @@ class _Visit:
         row_tells = operation.finds is not None and self.principal.kind == "user"
         return "" if row_tells or not operation.role else self.principal.organization_id
 
-    def _find(self, kind: type[Row], organization_id: str) -> tuple[Row, str]:
+    def _find(self, kind: type[Row], owner_field: str, organization_id: str) -> tuple[Row, str]:
         """The row that the last part of the path names, and its owner; 404 when the caller may not see it."""
         row_id = [value for name, value in self.route.path_values.items() if name != "orgId"][-1]
         row = self.world.find(kind, f"{organization_id}/{row_id}" if kind.id_within_organization else row_id)
-        owner: str = getattr(row, "organization_id", "")
+        owner: str = getattr(row, owner_field, "")
         visible = owner == organization_id or (
             not organization_id and access.belongs(self.world, self.principal, owner)
         )
@@ -199,7 +209,7 @@ def _error(world: World, refusal: Refusal, request_id: str, *, inference: bool) 
     if inference:
         status = refusal.status(world.settings)
         kind = ERROR_TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
-        return {"error": {"message": message, "type": kind, "code": code}}
+        return {"error": {"message": message, "type": kind, "code": code, **refusal.facts}}
     body = {"error": message, "code": code, **refusal.facts}
     return body | {"requestId": request_id} if world.settings.flag("errors.request_id") else body
 
@@ -207,6 +217,8 @@ def _error(world: World, refusal: Refusal, request_id: str, *, inference: bool) 
 def _reply(status: int, value: Any, headers: dict[str, str]) -> Reply:
     if value is None:
         return Reply(204 if status == 200 else status, b"", headers)
+    if isinstance(value, bytes):
+        return Reply(status, value, {**headers, "Content-Type": BYTES})
     headers["Content-Type"] = JSON
     return Reply(status, msgspec.json.encode(value), headers)
 

@@ -122,13 +122,17 @@ class Simulator:
             what = read(arguments, row.arguments)
         except FormProblem as problem:
             raise Refusal("bad_request", f"{action}: {problem}") from None
+        return self.let(action, arguments, lambda world: row.function(world, what))
+
+    def let(self, name: str, arguments: dict[str, Any], happen: Callable[[World], Any]) -> Any:
+        """Let something happen from outside. It stands in the journal as an action, with these arguments."""
         with self._changing:
             self._catch_up()
             world = self.world
-            facts = {"name": action, "arguments": _shortened(arguments)}
+            facts = {"name": name, "arguments": _shortened(arguments)}
             world.cause = world.journal.add(world.now_ms, "action", None, facts)
             try:
-                return row.function(world, what)
+                return happen(world)
             finally:
                 world.cause = None
 

@@ -14,7 +14,7 @@ from simulator.kernel.refusal import Refusal, nearest
 from simulator.kernel.settings import Settings, UnknownSetting
 from simulator.kernel.world import World
 from simulator.registry import SEEDS
-from simulator.resources.billing import begin_month_watch
+from simulator.resources.billing.balance import begin_month_watch
 
 DEFAULT_START = "2026-06-15T09:00:00Z"
 HEADER = ("title", "start", "settings")

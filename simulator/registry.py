@@ -7,16 +7,30 @@ from collections.abc import Callable
 from simulator.kernel.operation import Action, Area, Operation, Seed
 from simulator.resources import (
     account,
+    ai_proxy,
     api_keys,
-    billing,
     catalog,
+    files,
     internal,
+    models,
     organizations,
     provider,
+    registry_credentials,
+    snapshots,
     ssh_keys,
+    transfers,
     usage,
     webhooks,
 )
+from simulator.resources.batches import lifecycle as batches
+from simulator.resources.batches import operations as batch_operations  # noqa: F401  registers with the area
+from simulator.resources.billing import operations as billing_operations  # noqa: F401  registers with the area
+from simulator.resources.billing import outside as billing_outside  # noqa: F401  registers with the area
+from simulator.resources.billing import payments as billing
+from simulator.resources.clusters import operations as cluster_operations  # noqa: F401  registers with the area
+from simulator.resources.clusters import states as clusters
+from simulator.resources.runners import lifecycle as runners
+from simulator.resources.runners import outside as runner_outside  # noqa: F401  registers with the area
 from simulator.resources.vms import lifecycle as vms
 from simulator.resources.vms import operations as vm_operations  # noqa: F401  registers with the area
 
@@ -25,11 +39,22 @@ AREAS: tuple[Area, ...] = (
     organizations.area,
     api_keys.area,
     ssh_keys.area,
+    registry_credentials.area,
     catalog.area,
+    models.area,
     provider.area,
     billing.area,
     vms.area,
+    clusters.area,
+    clusters.replica_area,
+    snapshots.area,
+    transfers.area,
     usage.area,
+    ai_proxy.area,
+    runners.area,
+    runners.jobs,
+    files.area,
+    batches.area,
     webhooks.area,
     internal.area,
 )

@@ -85,8 +85,11 @@ class Worlds:
     def of(self, request: Request) -> Simulator:
         """The world whose tag ends the request's credential; the default one answers all others."""
         headers = request.headers
-        token = access.bearer(headers) or headers.get("x-api-key", "")
-        return self._by_tag.get(token[-8:]) or self._by_name[DEFAULT]
+        return self.tagged(access.bearer(headers) or headers.get("x-api-key", ""))
+
+    def tagged(self, secret: str) -> Simulator:
+        """The world whose tag ends a secret; the default one for all others."""
+        return self._by_tag.get(secret[-8:]) or self._by_name[DEFAULT]
 
     def call(self, request: Request, refusal: Refusal | None = None) -> Reply:
         """Answer a request in its world; see Simulator.call."""

@@ -90,7 +90,8 @@ def test_the_default_fleet_has_every_trap_of_capacity() -> None:
     online = [node for node in nodes.values() if node.status == "online"]
     assert Counter(node.gpu_model_id for node in online)["rtx-3090"] == 2
     assert [unit.kind for unit in nodes["ams-l40s-1"].units] == ["device-request"] * 4
-    assert Counter(node.status for node in nodes.values()) == {"online": 19, "offline": 1, "draining": 1}
+    assert [unit.kind for unit in nodes["scl-l40s-1"].units] == ["device-request"] * 2
+    assert Counter(node.status for node in nodes.values()) == {"online": 20, "offline": 1, "draining": 1}
     assert any(node.tier == "verified" for node in online)
     places = {node.location_id for node in nodes.values() if not node.units}
     assert places == {row["id"] for row in assets.load_fixture("default")["locations"]}
@@ -274,7 +275,7 @@ def test_a_section_replaces_and_one_with_a_plus_adds(tmp_path: Path) -> None:
         row.hostname
         for row in opened(written(tmp_path, f"extends: default\nclaims: []\nnodes: [{node}]")).rows(Node)
     ] == ["mine-1"]
-    assert len(list(opened(written(tmp_path, f"extends: default\nnodes+: [{node}]")).rows(Node))) == 22
+    assert len(list(opened(written(tmp_path, f"extends: default\nnodes+: [{node}]")).rows(Node))) == 23
 
 
 def test_settings_of_an_extended_file_are_merged(tmp_path: Path) -> None:
@@ -356,7 +357,7 @@ BAD = {
 BAD_OF_DEFAULT = {
     "plus-null": ("nodes+:", r"mine.yaml: nodes\+: a list is wanted, found None"),
     "plus-mapping": ("nodes+: {a: 1}", r"nodes\+: a list is wanted"),
-    "unknown-field": (f"nodes+: [{{{NODE}, colour: red}}]", r"nodes\[21\]: .*`colour`"),
+    "unknown-field": (f"nodes+: [{{{NODE}, colour: red}}]", r"nodes\[22\]: .*`colour`"),
     "missing-field": ("nodes: [{hostname: x}]", r"nodes\[0\]: .*missing required field"),
     "wrong-type": ("cpu_sizes: [{id: a, vcpu: many}]", r"cpu_sizes\[0\].vcpu: Expected `int`, got `str`"),
     "out-of-bounds": (f"nodes: [{{{NODE.replace('vcpu: 1', 'vcpu: -1')}}}]", r"nodes\[0\].vcpu: .*>= 1"),

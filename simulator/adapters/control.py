@@ -28,6 +28,7 @@ from simulator.kernel.refusal import Refusal
 from simulator.kernel.settings import SETTINGS, Settings, UnknownSetting, expects
 from simulator.kernel.world import World
 from simulator.registry import ACTIONS
+from simulator.resources import files
 from simulator.worlds import DEFAULT, Opening, Worlds
 
 PREFIX = "/_sim"
@@ -347,6 +348,16 @@ def do_action(asked: Asked) -> dict[str, Any]:
     return {"result": asked.simulator.do(asked.path["name"], asked.body or {})}
 
 
+# -- uploads -----------------------------------------------------------------------------------------------
+
+
+def put_upload(asked: Asked) -> None:
+    """The token in a signed address tells the world; it does not reach the journal."""
+    token, content = asked.path["token"], asked.body
+    one = asked.worlds.tagged(token)
+    one.let("file.put", {"bytes": len(content)}, lambda world: files.receive(world, token, content))
+
+
 # -- journal -----------------------------------------------------------------------------------------------
 
 
@@ -417,5 +428,6 @@ ANSWERS: dict[str, Callable[[Asked], Any]] = {
     "advanceClock": advance_clock,
     "listActions": list_actions,
     "doAction": do_action,
+    "putUpload": put_upload,
     "readJournal": read_journal,
 }

@@ -27,8 +27,12 @@ from simulator.kernel.refusal import Refusal
 from simulator.worlds import DEFAULT, Opening, Worlds
 
 BODY_LIMIT = 1 << 20
-FILE_LIMIT = 200 << 20
-"""What an operation may be sent that takes a file."""
+FILE_LIMIT = (200 << 20) + (64 << 10)
+"""What may be sent where a file is taken: the file, and the form around it."""
+BATCH_LIMIT = 20 << 20
+"""What a batch may be sent whose requests stand in the body [choice]."""
+LIMITS = {"Files": FILE_LIMIT, "Uploads": FILE_LIMIT, "Batches": BATCH_LIMIT}
+"""By the tag of an operation, where it is not BODY_LIMIT."""
 DOCUMENT = "/openapi.json"
 FRONT = f"nothing at /; GET {DOCUMENT} lists the API, GET {PREFIX} shows its worlds, keys and clock"
 OUR_FAULT = "the simulator itself failed; its log has the traceback"
@@ -97,7 +101,8 @@ class _App(Flask):
 
     def _reply(self, environ: dict[str, Any]) -> Reply:
         raw_path = environ.get("PATH_INFO") or "/"
-        request, refusal = _read(self._worlds.contract, environ, raw_path)
+        contract = self._control.contract if raw_path.startswith(PREFIX) else self._worlds.contract
+        request, refusal = _read(contract, environ, raw_path)
         if raw_path.startswith(PREFIX):
             return self._control.answer(request, _base_url(environ), refusal)
         if raw_path == DOCUMENT:
@@ -192,8 +197,7 @@ def _declared_length(environ: dict[str, Any]) -> int | None:
 def _limit(contract: Contract, method: str, path: str) -> int:
     """The most bytes a body may have; asked only about large ones."""
     route = contract.route(method, path)
-    takes_files = isinstance(route, Route) and route.operation.tag == "Files"
-    return FILE_LIMIT if takes_files else BODY_LIMIT
+    return LIMITS.get(route.operation.tag, BODY_LIMIT) if isinstance(route, Route) else BODY_LIMIT
 
 
 def _base_url(environ: dict[str, Any]) -> str:

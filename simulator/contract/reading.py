@@ -18,6 +18,7 @@ import msgspec
 from simulator.contract.spec import JSON, BodySpec, OperationSpec, Parameter, bare_media_type
 
 MAX_DEPTH = 100
+ANY_TYPE = "*/*"
 SHOWN_CHARACTERS = 80
 
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
@@ -120,7 +121,8 @@ def read_body(spec: BodySpec | None, headers: Mapping[str, str], body: bytes) ->
         return None
     # A client that sends JSON without saying so is understood. [choice]
     sent = headers.get("content-type") or JSON
-    if sent not in spec.media_types and bare_media_type(sent) not in spec.media_types:
+    fits = sent in spec.media_types or bare_media_type(sent) in spec.media_types
+    if not fits and ANY_TYPE not in spec.media_types:
         raise ReadingError("header.content-type", f"{shown(sent)} is sent, {accepted} is accepted")
     return read_json(body) if spec.schema else body
 

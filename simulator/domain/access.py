@@ -57,6 +57,8 @@ class Organization(Row, frozen=True, kw_only=True):
     account_status: str = "active"
     billing: dict[str, str] = {}
     """Address and tax members of updateOrg, as they were sent [2026-10 sdk]."""
+    features: tuple[str, ...] = ("batch",)
+    """What it may use beyond what everybody may: `batch`, the Batch API [2026-07]."""
 
 
 class User(Row, frozen=True, kw_only=True):
@@ -257,6 +259,13 @@ def authorize(world: World, operation: Operation, principal: Principal, organiza
         )
     if operation.write and organization_id:
         _check_standing(world, organization_id)
+
+
+def check_feature(world: World, operation: Operation, organization_id: str) -> None:
+    """Where an organization lacks the feature of an operation, there is nothing: 404 [2026-07]."""
+    feature = operation.feature
+    if feature and feature not in world.get(Organization, organization_id).features:
+        raise Refusal("not_found", f"the {feature} API is not enabled for this organization")
 
 
 def check_organization(world: World, principal: Principal, organization_id: str) -> None:

@@ -292,6 +292,36 @@ def place(world: World, shape: Shape) -> Fit:
     raise _no_room(world, shape)
 
 
+def place_all(world: World, shape: Shape, count: int) -> list[Fit]:
+    """Places for so many at once, as if each were placed after the other; Refusal when not all fit."""
+    fits: list[Fit] = []
+    filled: dict[str, Node] = {}
+    for regions in _region_rounds(shape):
+        for node in _tightest(world, shape):
+            now = filled.get(node.id, node)
+            while len(fits) < count and _lies_in(now, regions) and (found := fit(now, shape)):
+                fits.append(found)
+                now = filled[now.id] = _with(now, found)
+    if not fits:
+        raise _no_room(world, shape)
+    if len(fits) < count:
+        code = "INSUFFICIENT_GPU_CAPACITY" if shape.gpus else "INSUFFICIENT_CPU_CAPACITY"
+        text = f"{len(fits)} of {count} times {describe(shape)} would fit now"
+        raise Refusal(code, text, placeableReplicas=len(fits))
+    return fits
+
+
+def _with(node: Node, found: Fit) -> Node:
+    """The node as it would be once a fit is taken."""
+    return msgspec.structs.replace(
+        node,
+        taken=tuple(sorted({*node.taken, *found.units})),
+        used_vcpu=node.used_vcpu + found.vcpu,
+        used_ram_mb=node.used_ram_mb + found.ram_mb,
+        used_disk_gb=node.used_disk_gb + found.disk_gb,
+    )
+
+
 def _region_rounds(shape: Shape) -> list[tuple[str, ...]]:
     rounds: list[tuple[str, ...]] = [(region,) for region in shape.regions]
     if shape.fallback or not rounds:

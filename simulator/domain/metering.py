@@ -8,16 +8,20 @@ summed.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
 from simulator.kernel.clock import Grade
 from simulator.kernel.instant import LATEST_MS, SECOND_MS, month_of
-from simulator.kernel.money import usage_cents
+from simulator.kernel.money import NANO_USD_PER_CENT, usage_cents
 from simulator.kernel.world import Index, Row, World
 
 MS_PER_HOUR = 3_600_000
+
+GRANTS = ("promo_credit", "credit_grant")
+USAGE = ("usage_debit", "inference_debit")
+"""Types of ledger lines: credit without payment, and what was used. All others are money in or out."""
 
 
 class UsageSession(Row, frozen=True, kw_only=True):
@@ -52,13 +56,18 @@ class UsageSession(Row, frozen=True, kw_only=True):
 class Transaction(Row, frozen=True, kw_only=True):
     """A line of the ledger: credits positive, debits negative [choice: they sum to the balance]."""
 
-    indexes: ClassVar = {"organization": Index(lambda line: line.organization_id)}
+    indexes: ClassVar = {
+        "organization": Index(lambda line: line.organization_id),
+        "deposits": Index(lambda line: line.organization_id if line.type == "stripe_deposit" else None),
+    }
 
     organization_id: str
     type: str
     source: str
     amount_cents: int
     description: str
+    inference: dict[str, Any] = {}
+    """Of an inference_debit: what was used [2026-07]."""
 
 
 class Account(Row, frozen=True, kw_only=True):
@@ -66,8 +75,14 @@ class Account(Row, frozen=True, kw_only=True):
 
     balance_cents: int = 0
     """The sum of the ledger."""
+    granted_cents: int = 0
+    """Of it, credit that nobody paid for: it is used up first, and never paid back."""
+    paid_cents: int = 0
+    """Of it, money that came in, less what was paid back. The rest of the ledger is usage, negative."""
     closed_cents: int = 0
     """Usage of ended sessions that no settlement has debited yet."""
+    inference_nano: int = 0
+    """Inference that no debit has covered yet, in nanoUSD."""
     open_sessions: int = 0
     burn_cents: int = 0
     """Sum of the rates of open sessions, per hour."""
@@ -78,17 +93,31 @@ class Account(Row, frozen=True, kw_only=True):
     check_at_ms: int | None = None
     """When the next look at the balance is due."""
     monthly_spend_limit_cents: int | None = None
+    default_card_id: str = ""
+    """The card that is charged; "" when there is none."""
+    recharge_at_cents: int | None = None
+    """At or under so much available the card is charged by itself; None while it would not be."""
     settled_until: str = ""
     """The last month whose usage was debited."""
+
+    @property
+    def reserved_cents(self) -> int:
+        """Inference not yet debited, rounded up [2026-10 sdk]."""
+        return -(-self.inference_nano // NANO_USD_PER_CENT)
+
+    @property
+    def owed_cents(self) -> int:
+        """What is due whatever else happens: ended sessions, and inference."""
+        return self.closed_cents + self.reserved_cents
 
 
 # -- reading -----------------------------------------------------------------------------------------------
 
 
 def accrued_cents(world: World, organization_id: str) -> int:
-    """Usage not yet settled: ended sessions and open ones up to now."""
+    """Usage not yet settled: inference, ended sessions, and open ones up to now."""
     account = world.get(Account, organization_id)
-    return account.closed_cents + sum(
+    return account.owed_cents + sum(
         session.cents(world.now_ms) for session in world.select(UsageSession, "open", organization_id)
     )
 
@@ -101,7 +130,7 @@ def available_cents(world: World, organization_id: str) -> int:
 def available_above(world: World, organization_id: str, floor_cents: int) -> bool:
     """Whether more than `floor_cents` is available; sums the sessions only when the bounds cannot tell."""
     account = world.get(Account, organization_id)
-    spare = account.balance_cents - account.closed_cents - floor_cents
+    spare = account.balance_cents - account.owed_cents - floor_cents
     unrounded = account.burn_cents * world.now_ms - account.weighted
     if spare * MS_PER_HOUR > unrounded:
         return True
@@ -205,9 +234,33 @@ def post(
         )
     )
     account = world.get(Account, organization_id)
-    world.change(account, balance_cents=account.balance_cents + amount_cents)
+    world.change(
+        account,
+        balance_cents=account.balance_cents + amount_cents,
+        granted_cents=account.granted_cents + (amount_cents if kind[0] in GRANTS else 0),
+        paid_cents=account.paid_cents + (0 if kind[0] in (*GRANTS, *USAGE) else amount_cents),
+    )
     world.note("charge", organization=organization_id, transaction=line.id, type=kind[0], cents=amount_cents)
     return line
+
+
+class Funds(NamedTuple):
+    """What is available, by where it comes from, and what is owed beyond it."""
+
+    free_cents: int
+    paid_cents: int
+    debt_cents: int
+
+
+def funds(world: World, organization_id: str) -> Funds:
+    """The waterfall: usage is met by free credit first, then by paid balance, then it is debt [2026-07].
+
+    available = free + paid - debt
+    """
+    account, available = world.get(Account, organization_id), available_cents(world, organization_id)
+    used = account.granted_cents + account.paid_cents - available
+    free = max(0, account.granted_cents - used)
+    return Funds(free, max(0, available - free), max(0, free - available))
 
 
 # -- the watch ---------------------------------------------------------------------------------------------
@@ -231,14 +284,27 @@ def watch(world: World, organization_id: str) -> None:
     world.clock.at(due_ms, "billing.check", (organization_id, due_ms), cause=world.cause, grade=Grade.watch)
 
 
+def look_now(world: World, organization_id: str) -> None:
+    """Have the balance looked at as soon as what is going on now is over."""
+    world.change(world.get(Account, organization_id), check_at_ms=world.now_ms)
+    args = (organization_id, world.now_ms)
+    world.clock.at(world.now_ms, "billing.check", args, cause=world.cause, grade=Grade.watch)
+
+
 def next_crossing_ms(world: World, account: Account) -> int | None:
-    """The first moment at which the unrounded accrual meets the next threshold; None without burn."""
-    if account.burn_cents == 0:
-        return None
+    """The first moment at which the unrounded accrual meets the next threshold; None when it never does.
+
+    The thresholds: balance.low, the floor, and the amount at which the card is charged.
+    """
     low, floor = world.settings.whole("billing.low_cents"), world.settings.whole("billing.floor_cents")
     threshold = floor if account.alert else max(low, floor)
-    spare = account.balance_cents - account.closed_cents - threshold
-    return -(-(spare * MS_PER_HOUR + account.weighted) // account.burn_cents)
+    recharge = account.recharge_at_cents
+    if recharge is not None:
+        threshold = max(threshold, recharge)
+    unused = account.balance_cents - account.owed_cents
+    if account.burn_cents == 0:
+        return world.now_ms if recharge is not None and unused <= recharge else None
+    return -(-((unused - threshold) * MS_PER_HOUR + account.weighted) // account.burn_cents)
 
 
 def _tick_from(world: World, moment_ms: int) -> int:

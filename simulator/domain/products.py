@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from simulator.kernel.instant import iso
 from simulator.kernel.refusal import Refusal
 from simulator.kernel.settings import Settings
 from simulator.kernel.streams import digest_number
@@ -98,6 +99,21 @@ def shown_model_id(settings: Settings, model: GpuModel) -> str:
 def shown_id(world: World, model_id: str) -> str:
     """The same from the id that other rows keep."""
     return shown_model_id(world.settings, world.get(GpuModel, model_id))
+
+
+def model_view(world: World, model: GpuModel) -> dict[str, Any]:
+    """A model as the contract shows it."""
+    view = {
+        "id": shown_model_id(world.settings, model),
+        "name": model.name,
+        "manufacturer": model.manufacturer,
+        "vramGb": model.vram_gb,
+        "hidden": model.hidden,
+        "architecture": model.architecture,
+        "createdAt": iso(model.created_at_ms),
+        "formFactor": model.form_factor,
+    }
+    return view | ({"interconnect": model.interconnect} if model.interconnect else {})
 
 
 def known_model(world: World, given: str) -> GpuModel:

@@ -12,7 +12,7 @@ from simulator.domain.access import Organization
 from simulator.domain.capacity import DEFAULT_DISK_GB_PER_GPU, VM, Shape
 from simulator.kernel.refusal import Refusal
 from simulator.kernel.streams import BASE36
-from simulator.kernel.world import World
+from simulator.kernel.world import Row, World
 
 DISK_GB = range(10, 2001)
 """Legal disk sizes [choice; a client needs 30 and 60 to be legal]."""
@@ -136,12 +136,58 @@ def cpu_size(world: World, given: str | None) -> products.CpuSize:
     return size
 
 
+def choose_template(world: World, given: str | None, shape: Shape) -> products.Template:
+    """The template that was named, by id or slug, or the first one that suits the hardware."""
+    templates = products.templates(world)
+    if given:
+        named = next((row for row in templates if given in (row.id, row.slug)), None)
+        if named is None:
+            known = ", ".join(row.slug for row in templates)
+            raise Refusal("bad_request", f"templateId {given!r} is unknown; known are {known}")
+        if not _suits(named, shape):
+            hardware = shape.gpu_model_id or "a CPU VM"
+            raise Refusal("bad_request", f"template {named.slug} does not suit {hardware}")
+        return named
+    wanted = [row for row in templates if _suits(row, shape) and row.requires_gpu == bool(shape.gpus)]
+    return next(row for row in [*wanted, *templates] if _suits(row, shape))
+
+
+def _suits(template: products.Template, shape: Shape) -> bool:
+    if not shape.gpus:
+        return not template.requires_gpu
+    return not template.gpu_models or shape.gpu_model_id in template.gpu_models
+
+
+def check_port(member: str, port: int) -> int:
+    if not 1 <= port <= 65535:
+        raise Refusal("bad_request", f"{member} {port} is out of bounds; take 1 to 65535")
+    return port
+
+
+def usage_key(shape: Shape, resource_size: str) -> str:
+    """What the usage report groups by [choice]."""
+    return f"{shape.gpu_model_id}:{shape.tier}" if shape.gpus else f"cpu:{resource_size}"
+
+
 def rate_cents(world: World, shape: Shape, resource_size: str) -> int:
     """Catalogue price of a shape now, cents per hour: per GPU x count, or the flat price of the size."""
     if not shape.gpus:
         return cpu_size(world, resource_size).rate_cents
     rate = world.get(products.GpuModel, shape.gpu_model_id).rate_cents(shape.tier)
     return (rate or 0) * shape.gpus
+
+
+# -- waiting for a place ------------------------------------------------------------------------------------
+
+QUEUES: dict[type[Row], str] = {}
+"""Classes with an index `queue` of what is pending, each with the timer that lets it look for a place."""
+
+
+def admit_later(world: World) -> None:
+    """Let what waits for a place look again, once what is going on now is over."""
+    for kind, timer in QUEUES.items():
+        if world.bucket(kind, "queue", "pending"):
+            world.after(0, timer)
 
 
 # -- names and times ---------------------------------------------------------------------------------------
@@ -162,7 +208,12 @@ def endpoint_host(world: World, name: str) -> str:
 
 def draw_ms(world: World, timing: str) -> int | None:
     """How long a step takes: fixed, drawn from the range its setting names, or None when it never ends."""
-    seconds = world.settings.seconds(f"timing.{timing}_s")
+    return draw_span_ms(world, f"timing.{timing}_s")
+
+
+def draw_span_ms(world: World, setting: str) -> int | None:
+    """The same, for a setting by its whole name."""
+    seconds = world.settings.seconds(setting)
     if seconds is None:
         return None
     low, high = int(seconds[0] * 1000), int(seconds[-1] * 1000)

@@ -57,6 +57,11 @@ def parse_span(text: str) -> int:
     return round(days * DAY_MS + hours * HOUR_MS + minutes * MINUTE_MS + seconds * SECOND_MS)
 
 
+def day_of(moment_ms: int) -> str:
+    """The UTC calendar day, as 2026-06-15."""
+    return iso(moment_ms)[:10]
+
+
 def month_of(moment_ms: int) -> str:
     """The UTC calendar month, as 2026-06."""
     return _month_of_day(moment_ms // DAY_MS)

@@ -7,6 +7,7 @@ second [2026-10 sdk], rounded down per session [choice: never over-charges].
 from __future__ import annotations
 
 SECONDS_PER_HOUR = 3600
+NANO_USD_PER_CENT = 10_000_000
 
 
 def usage_cents(span_ms: int, rate_cents: int) -> int:

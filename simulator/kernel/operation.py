@@ -78,8 +78,12 @@ class Operation(msgspec.Struct, frozen=True):
     """yes, no, or the setting that shuts API keys out while it is false, or reads `session`."""
     finds: type[Row] | None
     """The row that {id} in the path names; the function gets it as its second argument."""
+    owner: str
+    """The field of that row that names the organization whose it is for this call."""
     effects: str
     """For the table of operations: states or effects in a few words."""
+    feature: str = ""
+    """The organization's feature without which there is nothing here: 404."""
 
 
 class Action(msgspec.Struct, frozen=True):
@@ -106,10 +110,11 @@ class Seed(msgspec.Struct, frozen=True):
 class Area:
     """One tag of the contract: everything that its resource file registers."""
 
-    def __init__(self, tag: str, *, scope: str, machine: Machine | None = None) -> None:
+    def __init__(self, tag: str, *, scope: str, machine: Machine | None = None, feature: str = "") -> None:
         self.tag = tag
         self.scope = scope
         self.machine = machine
+        self.feature = feature
         self.operations: dict[str, Operation] = {}
         self.actions: dict[str, Action] = {}
         self.timers: dict[str, Callable[..., None]] = {}
@@ -126,7 +131,11 @@ class Area:
     ) -> Callable[[F], F]:
         """Register the function that carries out an operation.
 
-        `more` may give `scope` (another family than the area's), `keys_allowed` and `effects`.
+        `more` may give `scope` (another family than the area's), `keys_allowed`, `effects`, and `owner` where
+        the row found is looked at as another organization's than its `organization_id` says.
+
+        A function raises a Refusal while it has changed nothing. Where the service says no and leaves a mark
+        all the same, it returns the Refusal.
         """
 
         def register(function: F) -> F:
@@ -139,7 +148,9 @@ class Area:
                 role=role if role is not None else "member" if write else "viewer",
                 keys_allowed=more.get("keys_allowed", "yes"),
                 finds=finds,
+                owner=more.get("owner", "organization_id"),
                 effects=more.get("effects", "–"),
+                feature=self.feature,
             )
             return function
 

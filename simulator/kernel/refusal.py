@@ -21,6 +21,8 @@ class Code(msgspec.Struct, frozen=True):
     """True when the call may have been carried out although it was answered with this error."""
     wire: str = ""
     """The code on the wire where it is not the row's own name; `generic` is that of the status."""
+    fixed: bool = False
+    """Written the same in every profile, although in lower case."""
 
 
 CODES: dict[str, Code] = {
@@ -36,6 +38,7 @@ CODES: dict[str, Code] = {
     "unprocessable": Code(422, "well-formed, but what it asks for cannot be meant"),
     "rate_limited": Code(429, "too many requests; Retry-After says how long to wait"),
     "internal": Code(500, "an error of the service", happened=True),
+    "unavailable": Code(503, "a part of the service that this needs is switched off"),
     "not_simulated": Code(501, "the contract knows this operation, the simulator does not yet"),
     # credentials and access
     "REVOKED_API_KEY": Code(401, "the key was revoked"),
@@ -44,6 +47,7 @@ CODES: dict[str, Code] = {
     "ACCOUNT_PENDING_VERIFICATION": Code(403, "the account may not deploy or add funds yet"),
     "ESCALATION_REFUSED": Code(403, "it would give away more than the caller has"),
     "INSUFFICIENT_BALANCE": Code(403, "available balance at or under the minimum to deploy"),
+    "INSUFFICIENT_RUNWAY": Code(400, "a deposit that does not pay for an hour of the present burn"),
     # capacity
     "INSUFFICIENT_GPU_CAPACITY": Code("capacity.refusal_status", "some node could hold it, none has the GPUs free"),
     "INSUFFICIENT_HOST_CAPACITY": Code("capacity.refusal_status", "GPUs are free, RAM, vCPU or disk beside them not"),
@@ -59,7 +63,20 @@ CODES: dict[str, Code] = {
     "INVALID_VM_STATE": Code(409, "the verb does not fit the VM's status"),
     "VM_STATE_UNFIT": Code(400, "the verb does not fit the VM's status", wire="generic"),
     "VM_REBOOT_TERMINATED": Code("vms.reboot_terminated_status", "a terminated VM has nothing to reboot", wire="INVALID_VM_STATE"),
+    "POOL_STATE_UNFIT": Code(400, "the verb does not fit the runner pool's status", wire="generic"),
+    "INVALID_CLUSTER_STATE": Code(409, "the verb does not fit the cluster's status"),
+    "CLUSTER_STATE_UNFIT": Code(400, "the verb does not fit the cluster's status", wire="generic"),
+    "CLUSTER_GONE": Code(404, "a terminated cluster neither stops nor starts", wire="not_found"),
     "NAME_TAKEN": Code(409, "the name is in use"),
+    "TRANSFER_UNAVAILABLE": Code(409, "the resource cannot be handed over as it is now"),
+    "TRANSFER_ACCOUNT_CHANGED": Code(409, "the resource belongs to another organization than the one that offered it"),
+    "CARD_REQUIRED": Code(400, "a saved card is needed, and there is none"),
+    # runner pools
+    "OAUTH_STATE_INVALID": Code(400, "the state of the connect address is unknown or too old"),
+    "GRANT_REQUIRED": Code(400, "the GitHub installation has not been granted to this organization"),
+    "USER_ACCOUNT_UNSUPPORTED": Code(400, "runners serve GitHub organizations, not personal accounts"),
+    # inference
+    "insufficient_balance": Code(402, "nothing is available to pay for inference with", fixed=True),
     # keys and people
     "INVALID_KEY": Code(400, "not one OpenSSH public key line"),
     "KEY_EXISTS": Code(409, "the organization has this key already"),
@@ -73,13 +90,16 @@ GENERIC = {400: "bad_request", 403: "forbidden", 409: "conflict"}
 
 
 class Refusal(Exception):
-    """A call that is answered with an error. Nothing has been changed when it is raised."""
+    """A call that is answered with an error. Nothing has been changed when an operation raises it; one that it
+    returns has left a mark."""
 
     def __init__(self, code: str, message: str, **facts: Any) -> None:
         assert code in CODES, code
         super().__init__(message)
         self.code = code
         self.message = message
+        self.retry_after_s: int | None = facts.pop("retry_after_s", None)
+        """Whole seconds after which the call is worth another try."""
         self.facts = facts
         """More members for the error body, such as placeableGpuCounts."""
 
@@ -89,10 +109,11 @@ class Refusal(Exception):
 
     def wire_code(self, settings: Settings) -> str:
         """The code as the client reads it: generic ones in the profile's case, specific ones always upper."""
-        code = CODES[self.code].wire or self.code
+        row = CODES[self.code]
+        code = row.wire or self.code
         if code == "generic":
             code = GENERIC[self.status(settings)]
-        return code.upper() if settings.word("errors.code_style") == "upper" else code
+        return code.upper() if not row.fixed and settings.word("errors.code_style") == "upper" else code
 
 
 MOST_NAMED = 25

@@ -6,6 +6,7 @@ outside this file knows a profile.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ class Setting(msgspec.Struct, frozen=True):
     choices: tuple[str, ...] = ()
     minimum: int | None = None
     maximum: int = 10**12
+    pattern: str = ".+"
+    """What a text looks like."""
 
 
 def _timing(step: str, gpu: float, cpu: float, meaning: str) -> dict[str, Setting]:
@@ -57,7 +60,19 @@ SETTINGS: dict[str, Setting] = {
     "vms.deadline_s": Setting(600, "a start that has not ended by then fails", minimum=1),
     "vms.interrupted_days": Setting(7, "an interrupted VM is stopped after so many days", minimum=1),
     "vms.endpoint_domain": Setting("run.openrelay.inc", "domain of endpoint URLs"),
+    "clusters.names_unique": Setting(True, "a cluster name in use by a live cluster is refused with 409"),
+    "clusters.max_replicas": Setting(100, "replicas of one cluster at the most", minimum=1),
+    "clusters.health_check_s": Setting(10, "seconds between two health checks of a replica", minimum=1),
+    "clusters.unhealthy_after": Setting(3, "health checks failed in a row that make a replica unhealthy", minimum=1),
+    "clusters.deadline_s": Setting(900, "a cluster that is not serving by then is degraded, or failed; so long may a replica start", minimum=1),
+    "clusters.fail_after_s": Setting(300, "a degraded cluster without a healthy replica for so long fails where no new one finds a place", minimum=1),
+    "clusters.deploy_token": Setting("masked", "deployToken in the detail: its first characters, or all of it", ("masked", "shown")),
     "nodes.drain_ends_workloads": Setting(True, "draining a node terminates what runs on it"),
+    "snapshots.capture": Setting("on", "whether a snapshot is ever captured, or stays `creating` for ever", ("on", "off")),
+    "snapshots.capture_s": Setting((30.0,), "seconds from `creating` to `ready`"),
+    "transfers.clusters": Setting(True, "clusters can be transferred, not only VMs"),
+    "transfers.ssh_keys": Setting("replaced", "SSH keys of a transferred VM: replaced by the new owner's, or kept beside them", ("replaced", "kept")),
+    "transfers.target_orgs_for_keys": Setting(True, "listTransferTargetOrgs with an API key, which gets an empty list"),
     "sshkeys.in_use": Setting("scrubbed", "deleting the last key of a VM: scrubbed, or refused with KEY_IN_USE", ("scrubbed", "refused")),
     "members.mode": Setting("at_once", "adding a member: at once, or by an invite", ("at_once", "invite")),
     "members.last_owner_status": Setting(403, "status when the last owner would go", minimum=400, maximum=599),
@@ -67,7 +82,27 @@ SETTINGS: dict[str, Setting] = {
     "billing.low_cents": Setting(100, "available balance at which balance.low is sent"),
     "billing.min_deploy_cents": Setting(50, "deploying needs more than this available"),
     "billing.tick_s": Setting(60, "seconds between two looks at the balance", minimum=1),
+    "billing.payments": Setting(True, "payments are configured; without them deposits, cards and auto-recharge answer 503"),
+    "billing.deposit_min_cents": Setting(1000, "least deposit, and least recharge", minimum=1),
+    "billing.deposit_max_cents": Setting(50000, "largest deposit and recharge, where the approved monthly spend allows it", minimum=1),
+    "billing.monthly_limit_cents": Setting(50000, "approved monthly spend of an account that has none of its own; caps each deposit and recharge", minimum=0),
+    "billing.require_runway": Setting(False, "a deposit pays for an hour of the present burn at the least"),
+    "billing.credit_delay_s": Setting((2.0,), "seconds from a charge that succeeded to its credit"),
+    "billing.default_card": Setting("first", "a saved card becomes the default one: while there is none, or always", ("first", "newest")),
+    "billing.check_cards": Setting(False, "a card is saved only after its bank has vouched for it"),
+    "billing.delete_unknown_card": Setting("204", "deleting an unknown or foreign card", ("204", "404")),
     "billing.settle_after_s": Setting(300, "settlement of a month, seconds after its end", minimum=0),
+    "inference.min_balance_cents": Setting(0, "a new batch needs more than this available"),
+    "inference.settle_after_s": Setting(60, "seconds from the use of a model to its debit in whole cents", minimum=0),
+    "batches.price_percent": Setting(50, "what a batch costs, in percent of the models' prices", minimum=0),
+    "files.uploads_per_hour": Setting(1000, "files an organization may send in an hour", minimum=1),
+    "ai_proxy.host": Setting("proxy.openrelay.inc", "host of the AI proxy"),
+    "ai_proxy.port": Setting(3128, "port of the AI proxy", minimum=1),
+    "runners.tiers": Setting("32=4900 64=8900 128=16900 256=32900", "sizes of runner pools: GB of RAM = cents a month", pattern=r"\d{1,4}=\d{1,9}( \d{1,4}=\d{1,9})*"),
+    "runners.defaults": Setting("required", "name and poolRamGb of createRunnerPool: required, or the GitHub owner and 64", ("required", "filled_in")),
+    "runners.oauth": Setting(False, "connecting GitHub goes through OAuth, and createRunnerPool needs its grant"),
+    "runners.require_card": Setting(False, "createRunnerPool needs a saved card"),
+    "runners.trial_days": Setting(14, "days a runner pool is free of charge", minimum=0),
     "webhooks.empty_means": Setting("all", "an empty event list: every event, or the VM events only", ("all", "vm")),
     "webhooks.delivery_id": Setting("attempt", "X-VectorLay-Delivery: new per attempt, or one per delivery", ("attempt", "delivery")),
     "webhooks.retry_s": Setting((10.0, 60.0, 300.0), "seconds from a failed attempt to the next"),
@@ -75,6 +110,11 @@ SETTINGS: dict[str, Setting] = {
     "webhooks.timeout_s": Setting(10, "real seconds a receiver may take", minimum=1, maximum=300),
     "webhooks.allow_http": Setting("loopback", "plain http receivers: loopback and private only, any, none", ("loopback", "any", "none")),
     "webhooks.max_rows": Setting(500, "delivery rows kept per webhook", minimum=1),
+    "timing.runner.provisioning_s": Setting((20.0,), "runner job: from its start until it runs"),
+    "timing.batch.validating_s": Setting((10.0,), "batch: stage `validating`"),
+    "timing.batch.record_s": Setting((1.0,), "batch: work on one record"),
+    "timing.batch.finalizing_s": Setting((10.0,), "batch: stage `finalizing`"),
+    "timing.batch.cancelling_s": Setting((10.0,), "batch: from `cancelling` to `cancelled`"),
     **_timing("scheduling", 5, 2, "stage `scheduling` of a start"),
     **_timing("preparing_disk", 15, 5, "stage `preparing_disk`"),
     **_timing("pulling_image", 40, 15, "stage `pulling_image`"),
@@ -82,6 +122,12 @@ SETTINGS: dict[str, Setting] = {
     **_timing("restart", 45, 15, "start of a stopped VM whose image is cached, in stage `booting`"),
     **_timing("ssh_ready", 45, 15, "from running until SSH answers"),
     **_timing("restart_in_place", 20, 10, "SSH away while a running VM restarts"),
+    "timing.replica.scheduling_s": Setting((5.0,), "cluster replica: first part of a start"),
+    "timing.replica.pulling_image_s": Setting((60.0,), "cluster replica: second part of a start"),
+    "timing.replica.booting_s": Setting((25.0,), "cluster replica: last part of a start"),
+    "timing.replica.restart_s": Setting((45.0,), "cluster replica: start on a node that has its image"),
+    "timing.replica.restart_in_place_s": Setting((30.0,), "cluster replica: restart where it is, its turn in a rolling restart"),
+    "timing.replica.teardown_s": Setting((0.0,), "cluster replica: terminating, before its place is free"),
 }  # fmt: skip
 
 
@@ -157,7 +203,7 @@ def expects(row: Setting) -> str:
         return f"a whole number{least}" + ("" if row.maximum == 10**12 else f", {row.maximum} at most")
     if isinstance(row.default, tuple):
         return "seconds (5), a range (5..10), a list ([10, 60]) or never"
-    return "a text"
+    return "a text" if row.pattern == ".+" else f"a text such as {row.default!r}"
 
 
 def _read(row: Setting, value: Any) -> Any:
@@ -170,7 +216,7 @@ def _read(row: Setting, value: Any) -> Any:
         return _read_whole(row, value)
     if isinstance(row.default, tuple):
         return _read_seconds(value)
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not re.fullmatch(row.pattern, value, re.DOTALL):
         raise ValueError(value)
     return value
 

@@ -172,11 +172,12 @@ def _organizations(call: Call, user: User) -> list[dict[str, Any]]:
 
 
 def _membership(world: World, organization_id: str, role: str) -> dict[str, Any]:
+    organization = world.get(Organization, organization_id)
     return {
         "organizationId": organization_id,
-        "name": world.get(Organization, organization_id).name,
+        "name": organization.name,
         "role": role,
-        "features": {"batch": True, "publicEndpoint": False},
+        "features": {"batch": "batch" in organization.features, "publicEndpoint": False},
     }
 
 

@@ -16,7 +16,7 @@ import msgspec
 from simulator.domain import capacity, products, workload
 from simulator.domain.capacity import CLUSTER, VM, Node, Shape
 from simulator.domain.products import CpuSize, GpuModel, Location, Template
-from simulator.kernel.instant import SECOND_MS, iso
+from simulator.kernel.instant import SECOND_MS
 from simulator.kernel.operation import Area, Call
 from simulator.kernel.refusal import Refusal, nearest
 from simulator.kernel.target import Target, pick
@@ -50,7 +50,7 @@ def get_gpu_availability(call: Call) -> list[dict[str, Any]]:
 @area.operation("listGpuModels")
 def list_gpu_models(call: Call) -> list[dict[str, Any]]:
     """Every model, hidden ones too."""
-    return [_model(call.world, model) for model in call.world.rows(GpuModel)]
+    return [products.model_view(call.world, model) for model in call.world.rows(GpuModel)]
 
 
 @area.operation("listLocations")
@@ -196,20 +196,6 @@ def _offer(node: Node, kind: str) -> dict[str, Any]:
 
 
 # -- views -------------------------------------------------------------------------------------------------
-
-
-def _model(world: World, model: GpuModel) -> dict[str, Any]:
-    view = {
-        "id": products.shown_model_id(world.settings, model),
-        "name": model.name,
-        "manufacturer": model.manufacturer,
-        "vramGb": model.vram_gb,
-        "hidden": model.hidden,
-        "architecture": model.architecture,
-        "createdAt": iso(model.created_at_ms),
-        "formFactor": model.form_factor,
-    }
-    return view | ({"interconnect": model.interconnect} if model.interconnect else {})
 
 
 def _template(world: World, template: Template) -> dict[str, Any]:

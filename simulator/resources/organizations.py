@@ -249,6 +249,7 @@ class OrganizationSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True)
     plan: str = ""
     is_provider: bool = False
     account_status: Literal["active", "pending", "restricted", "suspended", "banned"] = "active"
+    features: tuple[Literal["batch"], ...] = ("batch",)
     members: list[MemberSpec]
     keys: list[KeySpec] = []
 
@@ -280,6 +281,7 @@ def _seed_organization(world: World, spec: OrganizationSpec) -> Membership:
         plan=spec.plan or made.plan,
         is_provider=spec.is_provider,
         account_status=spec.account_status,
+        features=spec.features,
     )
     membership = people.establish(world, made, owner)
     for user, role in roles.items():

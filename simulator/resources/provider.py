@@ -26,6 +26,8 @@ from simulator.kernel.operation import Area
 from simulator.kernel.refusal import Refusal, nearest
 from simulator.kernel.target import Target, pick
 from simulator.kernel.world import Row, World
+from simulator.resources.clusters import lifecycle as clusters
+from simulator.resources.clusters.states import Replica
 from simulator.resources.vms import lifecycle as vms
 from simulator.resources.vms.lifecycle import Vm
 
@@ -88,6 +90,7 @@ def move(world: World, node: Node, trigger: str, *, alive: bool | None = None) -
     told = {"resource": node.id, "name": node.hostname, "from": before, "to": target}
     outer, world.cause = world.cause, world.note("transition", **told, trigger=trigger)
     vms.node_changed(world, node)
+    clusters.node_changed(world, node)
     if target == "removed" or (target == "draining" and world.settings.flag("nodes.drain_ends_workloads")):
         for claim in capacity.occupied(world, node):
             capacity.free(world, claim.id)
@@ -108,7 +111,7 @@ class NodeTarget(Target, kw_only=True):
     """A node, by one of `id`, `name` (its hostname), `select`, `node_of`."""
 
     node_of: str | None = None
-    """The name of a VM that is on it."""
+    """The name of a VM, or of a cluster's replica, that is on it."""
 
     @property
     def plain(self) -> Target | None:
@@ -177,11 +180,12 @@ def pick_node(world: World, what: NodeTarget) -> Node:
         raise Refusal("bad_request", "name one node by exactly one of id, name, select, node_of")
     if what.plain is not None:
         return pick(world, Node, what.plain, "hostname")
-    found = [vm for vm in world.rows(Vm) if vm.name == what.node_of and vm.status != "terminated"]
+    there: list[Vm | Replica] = [*world.rows(Vm), *world.rows(Replica)]
+    found = [row for row in there if row.name == what.node_of and row.status != "terminated"]
     if not found:
-        raise Refusal("not_found", f"no VM {what.node_of!r} that is not terminated")
+        raise Refusal("not_found", f"no VM or replica {what.node_of!r} that is not terminated")
     if not found[-1].node_id:
-        raise Refusal("conflict", f"VM {what.node_of!r} is {found[-1].status} and on no node")
+        raise Refusal("conflict", f"{what.node_of!r} is {found[-1].status} and on no node")
     return world.get(Node, found[-1].node_id)
 
 
@@ -277,7 +281,7 @@ def release_capacity(world: World, what: Portion) -> dict[str, Any]:
     given = held if what.gpus is None else [capacity.outside_id(node, at) for node, at in chosen]
     for claim_id in given:
         capacity.free(world, claim_id)
-    vms.admit_later(world)
+    workload.admit_later(world)
     return _moved(chosen)
 
 

@@ -388,6 +388,40 @@ def fleets(draw: st.DrawFn) -> list[Node]:
     return nodes
 
 
+@given(fleets(), st.integers(1, 3), st.integers(1, 12), st.booleans())
+def test_places_for_many_are_those_of_one_after_the_other(
+    nodes: list[Node], gpus: int, count: int, regional: bool
+) -> None:
+    """All of them or none: with the same nodes and units as placing and claiming each in turn."""
+    where = {"regions": ("europe",), "fallback": True} if regional else {}
+    shape = a_shape(gpus, **where)
+    nodes[0] = msgspec.structs.replace(nodes[0], region="europe")
+    world, turn = a_world(*nodes), a_world(*nodes)
+    try:
+        together = [(found.node.id, found.units) for found in capacity.place_all(world, shape, count)]
+    except Refusal:
+        together = []
+    assert world.version == len(nodes), "nothing is claimed yet"
+    apart: list[tuple[str, tuple[int, ...]]] = []
+    for holder in range(count):
+        try:
+            found = capacity.place(turn, shape)
+        except Refusal:
+            apart = []
+            break
+        capacity.claim(turn, found, str(holder))
+        apart.append((found.node.id, found.units))
+    assert together == apart
+
+
+def test_a_refusal_of_many_says_how_many_would_fit() -> None:
+    world = a_world(a_node("a", 1, 1), a_node("b", 1))
+    with pytest.raises(Refusal, match="3 of 5 times 1 x rtx-4090") as caught:
+        capacity.place_all(world, a_shape(), 5)
+    assert caught.value.code == "INSUFFICIENT_GPU_CAPACITY"
+    assert caught.value.facts == {"placeableReplicas": 3}
+
+
 @given(fleets())
 def test_every_placeable_count_can_be_created_and_no_other(nodes: list[Node]) -> None:
     world = a_world(*nodes)

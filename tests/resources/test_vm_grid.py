@@ -20,6 +20,8 @@ VERBS = {
     "resize_disk": ("resize-disk", {"newSizeGb": 500}),
     "attach_ssh_key": ("ssh-keys", ...),
     "set_visibility": ("visibility", {"public": True}),
+    "snapshot": ("snapshots", {"name": "grid"}),
+    "transfer": ("/v1/orgs/{org}/transfers", {"resourceType": "vm", "targetOrgSlug": "globex"}),
 }
 
 # What the service answers, and the status the VM is left in ("=": the one it had).
@@ -39,6 +41,16 @@ GRID: dict[str, dict[str, tuple[int, str]]] = {
     "resize_disk": {**dict.fromkeys(STATES, (400, "=")), "stopped": (204, "=")},
     "attach_ssh_key": {**dict.fromkeys(STATES, (204, "=")), "terminated": (400, "=")},
     "set_visibility": {**dict.fromkeys(STATES, (200, "=")), "terminated": (400, "=")},
+    "snapshot": {
+        **dict.fromkeys(("pending", "deploying", "interrupted"), (409, "=")),
+        **dict.fromkeys(("running", "stopped", "failed"), (200, "=")),
+        "terminated": (400, "="),
+    },
+    "transfer": {
+        **dict.fromkeys(("pending", "deploying"), (409, "=")),
+        **dict.fromkeys(("running", "interrupted", "stopped", "failed"), (200, "=")),
+        "terminated": (400, "="),
+    },
 }
 
 
@@ -59,9 +71,14 @@ def test_a_verb_in_a_status(open_cloud: Callable[..., Cloud], profile: str, stat
     cloud = cloud_of_profile(open_cloud, profile, vms__queue=True)
     vm = bring_to(cloud, state)
     path, body = VERBS[verb]
+    if path.startswith("/"):
+        assert isinstance(body, dict)
+        body = {**body, "resourceId": vm["id"]}
+    else:
+        path = f"/v1/vms/{vm['id']}/{path}"
     before, version = cloud.vm(vm["id"])["status"], cloud.world.version
 
-    answer = cloud.post(f"/v1/vms/{vm['id']}/{path}", {"sshKeyId": cloud.ssh_key} if body is ... else body)
+    answer = cloud.post(path, {"sshKeyId": cloud.ssh_key} if body is ... else body)
 
     status, target = expected(verb, state, profile)
     assert (answer.status, before) == (status, state), answer

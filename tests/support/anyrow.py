@@ -31,6 +31,7 @@ def _smallest(kind: inspect.Type, fields: dict[str, Any]) -> Any:
 SMALLEST: dict[type[inspect.Type], Any] = {
     inspect.AnyType: None,
     inspect.BoolType: False,
+    inspect.BytesType: b"",
     inspect.DictType: {},
     inspect.FloatType: 0.0,
     inspect.IntType: 0,

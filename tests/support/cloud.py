@@ -15,16 +15,22 @@ from simulator.worlds import DEFAULT, Opening, Worlds
 
 
 class Answer(NamedTuple):
-    """What came back; `body` is decoded JSON, None for an empty one."""
+    """What came back; `body` is decoded JSON, None for an empty one, bytes where it is no JSON."""
 
     status: int
     body: Any
     headers: dict[str, str]
 
     @property
+    def error(self) -> dict[str, Any]:
+        """The members of an error; on the inference host they stand in an object of their own."""
+        found: dict[str, Any] = self.body["error"] if isinstance(self.body["error"], dict) else self.body
+        return found
+
+    @property
     def code(self) -> str:
         """The code of an error body."""
-        code: str = self.body["code"]
+        code: str = self.error["code"]
         return code
 
 
@@ -90,7 +96,8 @@ class Cloud:
         if raw:
             sent.setdefault("content-type", "application/json")
         reply = self.worlds.call(Request(method, path, query, sent, raw))
-        return Answer(reply.status, json.loads(reply.body) if reply.body else None, reply.headers)
+        is_json = reply.headers.get("Content-Type") == "application/json"
+        return Answer(reply.status, json.loads(reply.body) if is_json else reply.body or None, reply.headers)
 
     def get(self, path: str, **more: Any) -> Answer:
         return self.call("GET", path, **more)

@@ -67,11 +67,14 @@ def refused(answer: Answer, status: int, code: str = "") -> str:
     """Check the body of an error [seed][client]; answers its message."""
     assert answer.status == status, answer
     assert len(json.dumps(answer.body, ensure_ascii=False).encode()) < 4096
-    assert UUID(answer.body["requestId"]).version == 4
-    assert answer.body["requestId"] == answer.headers["X-Request-Id"]
+    assert UUID(answer.headers["X-Request-Id"]).version == 4
+    if answer.error is answer.body:
+        assert answer.body["requestId"] == answer.headers["X-Request-Id"]
+    else:
+        assert answer.error["type"].endswith("_error"), "the inference host's errors have a type [2026-07]"
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.code in KNOWN_CODES
     assert code in ("", answer.code), answer
-    message: str = answer.body["error"]
+    message: str = answer.error["error" if answer.error is answer.body else "message"]
     assert message
     return message

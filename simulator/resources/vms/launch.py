@@ -10,6 +10,7 @@ import msgspec
 from simulator.domain import capacity, products, workload
 from simulator.domain.access import digest
 from simulator.domain.capacity import Claim, Fit, Node, Shape
+from simulator.domain.registries import known_credential
 from simulator.domain.ssh import SshKey
 from simulator.domain.workload import Wish
 from simulator.kernel.instant import DAY_MS
@@ -19,22 +20,18 @@ from simulator.kernel.world import Index, Row, World
 from simulator.resources.vms.lifecycle import Vm, label, move
 
 
-def launch(call: Call, body: dict[str, Any]) -> Vm:
-    """Create a VM; it claims its place in the same step, so nobody else can take it."""
+def launch(call: Call, body: dict[str, Any], forked_from: str = "") -> Vm:
+    """Create a VM, from nothing or off a snapshot; it claims its place in the same step."""
     world, organization_id = call.world, call.organization_id
     name = workload.check_name(body["name"])
-    if body.get("registryCredentialId"):
-        raise Refusal("bad_request", f"registryCredentialId {body['registryCredentialId']!r} is unknown")
+    credential_id = known_credential(world, organization_id, body.get("registryCredentialId"))
     keys = known_ssh_keys(world, organization_id, body.get("sshKeyIds") or [])
     if not keys and world.settings.flag("vms.require_ssh_key"):
         raise Refusal("bad_request", "sshKeyIds is empty; a VM needs at least one key of the organization")
     shape = workload.shape_of(world, _wish(body))
-    template = choose_template(world, body.get("templateId"), shape)
-    port = _check_port(body.get("containerPort", 80))
-    if world.settings.flag("names.unique") and world.bucket(Vm, "name", (organization_id, name)):
-        raise Refusal("NAME_TAKEN", f"a VM named {name!r} exists in this organization")
-    workload.check_account(world, organization_id)
-    workload.check_funds(world, organization_id)
+    template = workload.choose_template(world, body.get("templateId"), shape)
+    port = workload.check_port("containerPort", body.get("containerPort", 80))
+    check_receiver(world, organization_id, name)
     fit = _place_or_queue(world, shape)
     vm = new_vm(world, organization_id, name, shape, template)
     vm = msgspec.structs.replace(
@@ -46,9 +43,19 @@ def launch(call: Call, body: dict[str, Any]) -> Vm:
         public=body.get("public", False),
         service_type=body.get("serviceType") or vm.service_type,
         ssh_key_ids=keys,
+        registry_credential_id=credential_id,
+        forked_from=forked_from,
         guest={key: body[key] for key in GUEST_MEMBERS if key in body},
     )
     return move(world, world.put(vm), "create" if fit else "queue", fit=fit)
+
+
+def check_receiver(world: World, organization_id: str, name: str) -> None:
+    """Whether an organization may have one more VM of this name: the gates of create, fork and transfer."""
+    if world.settings.flag("names.unique") and world.bucket(Vm, "name", (organization_id, name)):
+        raise Refusal("NAME_TAKEN", f"a VM named {name!r} exists in this organization")
+    workload.check_account(world, organization_id)
+    workload.check_funds(world, organization_id)
 
 
 GUEST_MEMBERS = (
@@ -94,12 +101,6 @@ def _wish(body: dict[str, Any]) -> Wish:
     )
 
 
-def _check_port(port: int) -> int:
-    if not 1 <= port <= 65535:
-        raise Refusal("bad_request", f"containerPort {port} is out of bounds; take 1 to 65535")
-    return port
-
-
 def known_ssh_keys(world: World, organization_id: str, key_ids: list[str]) -> tuple[str, ...]:
     """The keys, each live and of the organization, named once."""
     for key_id in key_ids:
@@ -107,28 +108,6 @@ def known_ssh_keys(world: World, organization_id: str, key_ids: list[str]) -> tu
         if key is None or key.organization_id != organization_id:
             raise Refusal("bad_request", f"SSH key {key_id!r} is unknown in this organization")
     return tuple(dict.fromkeys(key_ids))
-
-
-def choose_template(world: World, given: str | None, shape: Shape) -> products.Template:
-    """The template that was named, by id or slug, or the first one that suits the hardware."""
-    templates = products.templates(world)
-    if given:
-        named = next((row for row in templates if given in (row.id, row.slug)), None)
-        if named is None:
-            known = ", ".join(row.slug for row in templates)
-            raise Refusal("bad_request", f"templateId {given!r} is unknown; known are {known}")
-        if not _suits(named, shape):
-            hardware = shape.gpu_model_id or "a CPU VM"
-            raise Refusal("bad_request", f"template {named.slug} does not suit {hardware}")
-        return named
-    wanted = [row for row in templates if _suits(row, shape) and row.requires_gpu == bool(shape.gpus)]
-    return next(row for row in [*wanted, *templates] if _suits(row, shape))
-
-
-def _suits(template: products.Template, shape: Shape) -> bool:
-    if not shape.gpus:
-        return not template.requires_gpu
-    return not template.gpu_models or shape.gpu_model_id in template.gpu_models
 
 
 def _place_or_queue(world: World, shape: Shape) -> Fit | None:
@@ -144,7 +123,7 @@ def _place_or_queue(world: World, shape: Shape) -> Fit | None:
 def own_place(world: World, vm: Vm) -> Fit:
     """Where a stopped VM starts again: on its own node only, or anywhere when its disk is gone."""
     if not vm.node_id:
-        return capacity.place(world, vm.shape)
+        return capacity.place(world, msgspec.structs.replace(vm.shape, node_id=""))
     node = world.get(Node, vm.node_id)
     disk = world.get(Claim, vm.id).disk_gb
     without = msgspec.structs.replace(node, used_disk_gb=node.used_disk_gb - disk)

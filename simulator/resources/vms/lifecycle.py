@@ -23,6 +23,7 @@ STATES = ("pending", "deploying", "running", "interrupted", "stopped", "failed",
 ACTIVE = ("pending", "deploying", "running", "interrupted")
 PLACED = ("deploying", "running", "interrupted")
 LIVE = (*ACTIVE, "stopped", "failed")
+AT_REST = ("running", "stopped", "failed")
 RECLAIMED = "spot_reclaimed_by_capacity_owner"
 STAGES = ("scheduling", "preparing_disk", "pulling_image", "booting")
 """What a start does, in order [choice]; a start from a cached image only boots."""
@@ -71,6 +72,9 @@ class Vm(Row, frozen=True, kw_only=True):
     service_type: str = "http"
     endpoint_host: str
     ssh_key_ids: tuple[str, ...] = ()
+    registry_credential_id: str = ""
+    forked_from: str = ""
+    """The snapshot it was booted off."""
     ssh: str = "offline"
     """booting, ready or offline [2026-10 sdk]."""
     started_at_ms: int | None = None
@@ -115,6 +119,9 @@ LIFECYCLE = Machine("VM", STATES, [
     row("resize_disk",      "stopped",             SAME),
     row("attach_ssh_key",   LIVE,                  SAME),
     row("set_visibility",   LIVE,                  SAME),
+    row("snapshot",         AT_REST,               SAME),
+    row("transfer",         AT_REST,               SAME),
+    row("transfer",         "interrupted",         SAME),
 ], refusals={
     "stop":           {"*": "INVALID_VM_STATE"},
     "restart":        {"*": "INVALID_VM_STATE"},
@@ -123,10 +130,13 @@ LIFECYCLE = Machine("VM", STATES, [
     "resize_disk":    {"*": "VM_STATE_UNFIT"},
     "attach_ssh_key": {"*": "VM_STATE_UNFIT"},
     "set_visibility": {"*": "VM_STATE_UNFIT"},
+    "snapshot":       {"*": "INVALID_VM_STATE", "terminated": "VM_STATE_UNFIT"},
+    "transfer":       {"*": "INVALID_VM_STATE", "terminated": "VM_STATE_UNFIT"},
 })
 # fmt: on
 
 area = Area("VMs", scope="vms", machine=LIFECYCLE)
+workload.QUEUES[Vm] = "vm.admit"
 
 
 # -- transitions -------------------------------------------------------------------------------------------
@@ -167,12 +177,12 @@ def _hold_capacity(world: World, vm: Vm, step: Step, fit: Fit | None) -> Vm:
         return world.change(vm, node_id=fit.node.id, guest_ram_mb=fit.guest_ram_mb, guest_vcpu=fit.vcpu)
     if step.capacity is Capacity.release:
         capacity.release(world, vm.id)
-        admit_later(world)
+        workload.admit_later(world)
     if step.capacity is Capacity.free:
         capacity.free(world, vm.id)
-        admit_later(world)
+        workload.admit_later(world)
         if vm.status in ("stopped", "failed") and step.target == SAME:
-            return world.change(vm, node_id="", cached=False)
+            return world.change(vm, node_id="", cached=False, forked_from="")
     return vm
 
 
@@ -204,7 +214,7 @@ def session_fields(world: World, vm: Vm) -> dict[str, Any]:
         "organization_id": vm.organization_id,
         "resource_id": vm.id,
         "node_id": vm.node_id,
-        "key": usage_key(vm),
+        "key": workload.usage_key(vm.shape, vm.resource_size),
         "count": vm.shape.gpus or 1,
         "rate_cents": workload.rate_cents(world, vm.shape, vm.resource_size),
     }
@@ -233,12 +243,6 @@ def _plan_stage(world: World, vm: Vm) -> None:
     span = workload.draw_ms(world, f"{timing_kind(vm)}.{'restart' if vm.cached else vm.stage}")
     if span is not None:
         world.after(span, "vm.stage", vm.id, vm.run, vm.stage)
-
-
-def admit_later(world: World) -> None:
-    """Let queued VMs look again for a place, once what is going on now is over."""
-    if world.bucket(Vm, "queue", "pending"):
-        world.after(0, "vm.admit")
 
 
 # -- timers ------------------------------------------------------------------------------------------------
@@ -310,7 +314,7 @@ def node_changed(world: World, node: Node) -> None:
         if trigger and LIFECYCLE.find(vm.status, trigger):
             move(world, vm, trigger)
     if node.status == "online":
-        admit_later(world)
+        workload.admit_later(world)
 
 
 def _trigger_of(world: World, status: str) -> str | None:
@@ -323,11 +327,10 @@ def _trigger_of(world: World, status: str) -> str | None:
     return "node_back" if status == "online" else None
 
 
-def stop_all(world: World, organization_id: str, reason: str) -> None:
-    """Stop everything an organization runs, oldest first."""
-    for vm in sorted(world.select(Vm, "live", organization_id), key=by_birth):
-        if LIFECYCLE.find(vm.status, "auto_stop"):
-            move(world, vm, "auto_stop", reason=reason)
+def stoppable(world: World, organization_id: str) -> list[Vm]:
+    """What an organization runs, oldest first."""
+    vms = sorted(world.select(Vm, "live", organization_id), key=by_birth)
+    return [vm for vm in vms if LIFECYCLE.find(vm.status, "auto_stop")]
 
 
 def scrub_ssh_key(world: World, organization_id: str, key_id: str) -> None:
@@ -335,6 +338,30 @@ def scrub_ssh_key(world: World, organization_id: str, key_id: str) -> None:
     for vm in world.select(Vm, "live", organization_id):
         if key_id in vm.ssh_key_ids:
             world.change(vm, ssh_key_ids=tuple(key for key in vm.ssh_key_ids if key != key_id))
+
+
+def hand_over(world: World, vm: Vm, organization_id: str, ssh_key_ids: tuple[str, ...]) -> Vm:
+    """Give a VM to another organization. Id, disk, node, endpoint and status stay.
+
+    Two payers need two sessions [choice]: the former owner's closes, the new one's opens at the catalogue's
+    rate of now. Registry login and Telegram link are the former owner's and are dropped [choice].
+    """
+    told = {"resource": vm.id, "name": vm.name, "from": vm.status, "to": vm.status}
+    outer = world.cause
+    world.cause = world.note("transition", **told, trigger="transfer", organization=organization_id)
+    billed = metering.close_session(world, vm.id) is not None
+    vm = world.change(
+        vm,
+        organization_id=organization_id,
+        ssh_key_ids=ssh_key_ids,
+        registry_credential_id="",
+        telegram={},
+        updated_at_ms=world.now_ms,
+    )
+    if billed:
+        metering.open_session(world, metering.new_session(world, **session_fields(world, vm)))
+    world.cause = outer
+    return vm
 
 
 # -- words -------------------------------------------------------------------------------------------------
@@ -346,11 +373,6 @@ def label(vm: Vm) -> str:
 
 def timing_kind(vm: Vm) -> str:
     return "gpu_vm" if vm.shape.gpus else "cpu_vm"
-
-
-def usage_key(vm: Vm) -> str:
-    """What the usage report groups by [choice]."""
-    return f"{vm.shape.gpu_model_id}:{vm.shape.tier}" if vm.shape.gpus else f"cpu:{vm.resource_size}"
 
 
 def event_data(vm: Vm) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from simulator.kernel.refusal import Refusal
 from simulator.kernel.target import Target, pick
 from simulator.kernel.world import World
 from simulator.resources.vms.launch import (
-    choose_template,
     idempotent,
     known_ssh_keys,
     launch,
@@ -293,7 +292,7 @@ def _settle(world: World, organization_id: str, spec: VmSpec) -> None:
     )
     shape = workload.shape_of(world, wish)
     name = workload.check_name(spec.name)
-    vm = new_vm(world, organization_id, name, shape, choose_template(world, None, shape))
+    vm = new_vm(world, organization_id, name, shape, workload.choose_template(world, None, shape))
     began = world.now_ms - spec.running_for_s * SECOND_MS
     vm = msgspec.structs.replace(vm, created_at_ms=began, resource_size=spec.size or vm.resource_size)
     if spec.status == "deploying":

@@ -1,4 +1,4 @@
-"""The prepaid balance: what it shows, when it runs dry, and the settlement of a month.
+"""The prepaid balance: what it shows, credits, when it runs dry, and the settlement of a month.
 
 `balanceCents` is the ledger and does not move while VMs run; `availableCents` does. At or under the floor
 every running workload of the organization is stopped. The debit of a month is written after it has ended.
@@ -8,25 +8,24 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
-from simulator.domain import events, metering
+from simulator.domain import events, inference, metering
 from simulator.domain.access import Organization
 from simulator.domain.metering import Account, Transaction, UsageSession
 from simulator.kernel.clock import Grade
 from simulator.kernel.instant import SECOND_MS, iso, month_of, month_start, next_month
-from simulator.kernel.operation import Area, Call
-from simulator.kernel.refusal import Refusal
-from simulator.kernel.target import Target, pick
+from simulator.kernel.money import NANO_USD_PER_CENT
+from simulator.kernel.operation import Call
 from simulator.kernel.world import World
+from simulator.resources.billing import payments, recharge
+from simulator.resources.billing.payments import Payment, area
+from simulator.resources.clusters import lifecycle as clusters
+from simulator.resources.clusters.states import Cluster
 from simulator.resources.vms import lifecycle as vms
+from simulator.resources.vms.lifecycle import Vm
 
 NEWEST_TRANSACTIONS = 25
-ACCOUNT_STATES = ("active", "pending", "restricted", "suspended", "banned")
 INTERNAL_TYPES = ("provider_payout",)
 """Left out of the balance answer [2026-10 sdk]."""
-
-area = Area("Billing", scope="billing")
 
 
 @area.operation("getBalance")
@@ -35,7 +34,9 @@ def get_balance(call: Call) -> dict[str, Any]:
     world, organization_id = call.world, call.organization_id
     account = world.get(Account, organization_id)
     accrued = metering.accrued_cents(world, organization_id)
-    month = month_cents(world, organization_id, month_of(world.now_ms))
+    this_month = month_of(world.now_ms)
+    month = month_cents(world, organization_id, this_month)
+    inferred = inference.month_cents(world, organization_id, this_month)
     return {
         "balanceCents": account.balance_cents,
         "availableCents": account.balance_cents - accrued,
@@ -43,11 +44,14 @@ def get_balance(call: Call) -> dict[str, Any]:
         "monthlySpendLimitCents": account.monthly_spend_limit_cents,
         "transactions": [_line(line) for line in newest_lines(world, organization_id)],
         "currentMonthComputeCents": month,
-        "currentMonthInferenceCents": 0,
-        "currentMonthUsageCents": month,
-        "pendingInferenceCents": 0,
-        "pendingInferenceReservedCents": 0,
-        "priorUnsettledComputeCents": max(0, accrued - month),
+        "currentMonthInferenceCents": inferred,
+        "currentMonthUsageCents": month + inferred,
+        "pendingInferenceCents": account.inference_nano // NANO_USD_PER_CENT,
+        "pendingInferenceReservedCents": account.reserved_cents,
+        "minDepositCents": max(
+            payments.bounds_cents(world, organization_id)[0], payments.runway_cents(world, organization_id)
+        ),
+        "priorUnsettledComputeCents": max(0, accrued - account.reserved_cents - month),
     }
 
 
@@ -59,7 +63,7 @@ def newest_lines(world: World, organization_id: str) -> list[Transaction]:
 
 
 def _line(line: Transaction) -> dict[str, Any]:
-    return {
+    view: dict[str, Any] = {
         "id": line.id,
         "type": line.type,
         "source": line.source,
@@ -67,6 +71,7 @@ def _line(line: Transaction) -> dict[str, Any]:
         "createdAt": iso(line.created_at_ms),
         "description": line.description,
     }
+    return view | ({"inferenceDetails": line.inference} if line.inference else {})
 
 
 def month_cents(world: World, organization_id: str, month: str) -> int:
@@ -88,13 +93,48 @@ def look(world: World, organization_id: str, due_ms: int) -> None:
 
 
 def check_balance(world: World, organization_id: str) -> None:
-    """Tell of thresholds crossed, stop everything at the floor, and plan the next look."""
+    """Charge the card if that is due, tell of thresholds crossed, stop everything at the floor [choice: in
+    this order], and plan the next look.
+
+    A recharge whose credit is on the way counts before the stop [choice: else it could save nothing].
+    """
+    recharge.fire_if_due(world, organization_id)
     available = metering.available_cents(world, organization_id)
     _alert(world, organization_id, available)
     floor = world.settings.whole("billing.floor_cents")
-    if available <= floor:
-        vms.stop_all(world, organization_id, "auto_stopped_insufficient_balance")
+    if available + recharge.incoming_cents(world, organization_id) <= floor:
+        stop_workloads(world, organization_id, "auto_stopped_insufficient_balance")
     metering.watch(world, organization_id)
+
+
+@area.timer("billing.recharge")
+def recharge_again(world: World, organization_id: str, due_ms: int) -> None:
+    """The rest after a declined recharge is over."""
+    if recharge.resume(world, organization_id, due_ms):
+        check_balance(world, organization_id)
+
+
+@area.timer("billing.credit")
+def credit(world: World, organization_id: str, payment_id: str) -> None:
+    """The processor calls back: a charge that succeeded is credited [seed]."""
+    payment = payments.book(world, world.get(Payment, payment_id))
+    recharge.credited(world, payment)
+    check_balance(world, organization_id)
+
+
+def stop_workloads(world: World, organization_id: str, reason: str) -> None:
+    """Stop everything an organization runs, VMs and clusters, oldest first."""
+    running: list[Vm | Cluster] = [
+        *vms.stoppable(world, organization_id),
+        *clusters.stoppable(world, organization_id),
+    ]
+    for row in sorted(
+        running, key=lambda row: row.created_at_ms
+    ):  # stable: each kind is oldest first already
+        if isinstance(row, Vm):
+            vms.move(world, row, "auto_stop", reason=reason)
+        else:
+            clusters.move(world, row, "auto_stop", reason=reason)
 
 
 def _alert(world: World, organization_id: str, available: int) -> None:
@@ -141,88 +181,3 @@ def settle(world: World, month: str) -> None:
             metering.post(world, account.id, -cents, ("usage_debit", "usage"), f"Usage {month}")
             debited = world.get(Account, account.id)
             world.change(debited, closed_cents=debited.closed_cents - cents)
-
-
-# -- actions -----------------------------------------------------------------------------------------------
-
-
-class Amount(Target, kw_only=True):
-    """Which organization, and how much."""
-
-    cents: int
-    description: str = ""
-
-
-class Standing(Target, kw_only=True):
-    """Which organization, and its new account status."""
-
-    status: str
-
-
-@area.action("balance.credit", Amount)
-def credit(world: World, what: Amount) -> dict[str, Any]:
-    """Somebody at OpenRelay grants credit to an organization."""
-    return _book(world, what, 1, ("credit_grant", "admin"))
-
-
-@area.action("balance.debit", Amount)
-def debit(world: World, what: Amount) -> dict[str, Any]:
-    """Money leaves the balance of an organization."""
-    return _book(world, what, -1, ("refund", "stripe"))
-
-
-def _book(world: World, what: Amount, sign: int, kind: tuple[str, str]) -> dict[str, Any]:
-    organization = pick(world, Organization, what, "slug", "name")
-    if not 1 <= what.cents <= 10**11:
-        raise Refusal("bad_request", f"cents {what.cents} is out of bounds; take 1 to {10**11}")
-    text = what.description or kind[0].replace("_", " ").capitalize()
-    line = metering.post(world, organization.id, sign * what.cents, kind, text)
-    check_balance(world, organization.id)
-    return {"organization": organization.id, "transaction": line.id, "amountCents": line.amount_cents}
-
-
-@area.action("account.set_status", Standing)
-def set_status(world: World, what: Standing) -> dict[str, Any]:
-    """OpenRelay changes the standing of an account; suspension stops its workloads."""
-    organization = pick(world, Organization, what, "slug", "name")
-    if what.status not in ACCOUNT_STATES:
-        raise Refusal(
-            "bad_request", f"status {what.status!r} is unknown; known are {', '.join(ACCOUNT_STATES)}"
-        )
-    world.change(organization, account_status=what.status)
-    if what.status in ("suspended", "banned"):
-        vms.stop_all(world, organization.id, "auto_stopped_account_suspended")
-    return {"organization": organization.id, "status": what.status}
-
-
-# -- fixture -----------------------------------------------------------------------------------------------
-
-
-class AccountSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The money an organization begins with, as one deposit."""
-
-    organization: str
-    balance_cents: int
-    monthly_spend_limit_cents: int | None = None
-
-
-@area.seed("accounts", list[AccountSpec])
-def seed_accounts(world: World, specs: list[AccountSpec]) -> None:
-    for spec in specs:
-        organization = world.first(Organization, "slug", spec.organization)
-        assert organization is not None, f"accounts: organization {spec.organization!r} is not in the fixture"
-        account = world.get(Account, organization.id)
-        world.change(account, monthly_spend_limit_cents=spec.monthly_spend_limit_cents)
-        if spec.balance_cents:
-            metering.post(
-                world, organization.id, spec.balance_cents, ("stripe_deposit", "stripe"), "Card deposit"
-            )
-        _settle_alert(world, organization.id)
-
-
-def _settle_alert(world: World, organization_id: str) -> None:
-    """A world that begins at the floor has been told so before."""
-    account = world.get(Account, organization_id)
-    low, floor = world.settings.whole("billing.low_cents"), world.settings.whole("billing.floor_cents")
-    level = "depleted" if account.balance_cents <= floor else "low" if account.balance_cents <= low else ""
-    world.change(account, alert=level)

@@ -1,0 +1,1 @@
+"""Batches: many requests to the models at once, at a lower price."""

@@ -1,0 +1,1 @@
+"""The prepaid balance: its watch and settlement, payments by card, auto-recharge, operations, actions."""

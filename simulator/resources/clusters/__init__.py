@@ -1,0 +1,1 @@
+"""Inference clusters and their replicas: states, replicas, lifecycle, operations, views."""

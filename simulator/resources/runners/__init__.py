@@ -1,0 +1,1 @@
+"""Runner pools for GitHub Actions and the jobs they run."""
