@@ -144,6 +144,13 @@ SHORTEST_SECRET = 32
 """Real client code refuses shorter keys [client]; of a shorter credential no part is shown."""
 
 
+def organization_of_slug(world: World, slug: str) -> Organization:
+    """The organization that a section of a fixture names."""
+    found = world.first(Organization, "slug", slug)
+    assert found is not None, f"organization {slug!r} is not in the fixture"
+    return found
+
+
 # -- secrets -----------------------------------------------------------------------------------------------
 
 

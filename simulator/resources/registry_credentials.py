@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from simulator.domain import registries, workload
-from simulator.domain.access import Organization
+from simulator.domain.access import organization_of_slug
 from simulator.domain.registries import RegistryCredential
 from simulator.kernel.instant import iso
 from simulator.kernel.operation import Area, Call
@@ -110,7 +110,6 @@ class RegistryCredentialSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only
 @area.seed("registry_credentials", list[RegistryCredentialSpec])
 def seed_registry_credentials(world: World, specs: list[RegistryCredentialSpec]) -> None:
     for spec in specs:
-        owner = world.first(Organization, "slug", spec.organization)
-        assert owner is not None, f"organization {spec.organization!r} is not in the fixture"
+        owner = organization_of_slug(world, spec.organization)
         assert spec.auth_type in registries.FIELDS, f"auth_type {spec.auth_type!r} is unknown"
         _add(world, owner.id, spec.name, spec.server, spec.auth_type)

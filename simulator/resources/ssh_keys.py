@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from simulator.domain import ssh, workload
-from simulator.domain.access import Organization
+from simulator.domain.access import organization_of_slug
 from simulator.domain.ssh import SshKey
 from simulator.kernel.instant import iso
 from simulator.kernel.operation import Area, Call
@@ -124,6 +124,5 @@ class SshKeySpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 @area.seed("ssh_keys", list[SshKeySpec])
 def seed_ssh_keys(world: World, specs: list[SshKeySpec]) -> None:
     for spec in specs:
-        owner = world.first(Organization, "slug", spec.organization)
-        assert owner is not None, f"ssh_keys: organization {spec.organization!r} is not in the fixture"
+        owner = organization_of_slug(world, spec.organization)
         _add(world, owner.id, spec.name, spec.public_key)

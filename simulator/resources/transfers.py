@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import msgspec
 
 from simulator.domain import people, workload
-from simulator.domain.access import Organization, User
+from simulator.domain.access import Organization, User, organization_of_slug
 from simulator.kernel import page
 from simulator.kernel.instant import DAY_MS, iso
 from simulator.kernel.machine import NEW, Machine, row
@@ -369,8 +369,7 @@ def seed_transfers(world: World, specs: list[TransferSpec]) -> None:
     for spec in specs:
         kind = RESOURCES[spec.type]
         offered: Any = pick(world, kind.row, Target(name=spec.name))
-        target = world.first(Organization, "slug", spec.to)
-        assert target is not None, f"organization {spec.to!r} is not in the fixture"
+        target = organization_of_slug(world, spec.to)
         assert target.id != offered.organization_id, f"{spec.name} belongs to {spec.to!r} already"
         assert spec.days_ago >= 0, f"days_ago {spec.days_ago} is under 0"
         kind.table.step(offered.status, "transfer", spec.name)

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from simulator.domain import access, events, nearby, signing, workload
-from simulator.domain.access import Organization
+from simulator.domain.access import Organization, organization_of_slug
 from simulator.domain.events import EVENT_TYPES, Delivery, Webhook
 from simulator.kernel import page
 from simulator.kernel.instant import iso
@@ -283,8 +283,7 @@ class WebhookSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 @area.seed("webhooks", list[WebhookSpec])
 def seed_webhooks(world: World, specs: list[WebhookSpec]) -> None:
     for spec in specs:
-        owner = world.first(Organization, "slug", spec.organization)
-        assert owner is not None, f"organization {spec.organization!r} is not in the fixture"
+        owner = organization_of_slug(world, spec.organization)
         workload.check_name(spec.name)
         check_url(world, spec.url)
         secret = spec.secret or access.fixed_secret(world.name, SECRET, spec.name)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from simulator.domain import cards, metering
-from simulator.domain.access import Organization
+from simulator.domain.access import Organization, organization_of_slug
 from simulator.domain.cards import Card
 from simulator.domain.metering import Account
 from simulator.kernel.instant import month_of
@@ -260,8 +260,7 @@ class AccountSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 @area.seed("accounts", list[AccountSpec])
 def seed_accounts(world: World, specs: list[AccountSpec]) -> None:
     for spec in specs:
-        organization = world.first(Organization, "slug", spec.organization)
-        assert organization is not None, f"accounts: organization {spec.organization!r} is not in the fixture"
+        organization = organization_of_slug(world, spec.organization)
         account = world.get(Account, organization.id)
         saved = [_seed_card(world, organization.id, last4) for last4 in spec.cards]
         world.change(

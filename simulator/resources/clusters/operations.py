@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from simulator.domain import capacity, metering, workload
-from simulator.domain.access import Organization
+from simulator.domain.access import organization_of_slug
 from simulator.kernel import page
 from simulator.kernel.instant import SECOND_MS, month_of, month_start
 from simulator.kernel.operation import Call
@@ -160,8 +160,7 @@ class ClusterSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 def seed_clusters(world: World, specs: list[ClusterSpec]) -> None:
     longest_s = (world.now_ms - month_start(month_of(world.now_ms))) // SECOND_MS
     for spec in specs:
-        owner = world.first(Organization, "slug", spec.organization)
-        assert owner is not None, f"organization {spec.organization!r} is not in the fixture"
+        owner = organization_of_slug(world, spec.organization)
         assert 0 <= spec.running_for_s <= longest_s, f"{spec.name} did not begin in the month of `start`"
         _settle(world, owner.id, spec)
 

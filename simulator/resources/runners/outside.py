@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from simulator.domain.access import Organization
+from simulator.domain.access import organization_of_slug
 from simulator.kernel.machine import NEW
 from simulator.kernel.refusal import Refusal
 from simulator.kernel.target import Target, pick
@@ -131,8 +131,7 @@ def seed_installations(world: World, specs: list[InstallationSpec]) -> None:
 @area.seed("runner_pools", list[PoolSpec])
 def seed_pools(world: World, specs: list[PoolSpec]) -> None:
     for spec in specs:
-        organization = world.first(Organization, "slug", spec.organization)
-        assert organization is not None, f"organization {spec.organization!r} is not in the fixture"
+        organization = organization_of_slug(world, spec.organization)
         found = world.find(GithubInstallation, str(spec.installation))
         assert found is not None, f"installation {spec.installation} is not among github_installations"
         body = {
