@@ -17,8 +17,10 @@ DEV := $(VENV)/.dev-installed
 #   make serve ARGS="--port 9000"     make test PYTEST_ARGS="-k vms"
 ARGS ?=
 PYTEST_ARGS ?=
+# Requests that schemathesis makes up per operation: make conformance EXAMPLES=1000
+EXAMPLES ?= 100
 
-.PHONY: help serve test lint types fmt tables bench bench-quick clean programs install-programs
+.PHONY: help serve test lint types fmt tables conformance bench bench-quick clean programs install-programs
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +46,9 @@ fmt: $(DEV) ## repair format, order of imports and what else ruff can
 tables: $(DEV) ## print the tables in the documentation again
 	$(PYTHON) -m tests.support.tables --write
 
+conformance: $(DEV) ## schemathesis against the contract, longer than in the tests: EXAMPLES=100
+	CONFORMANCE_EXAMPLES=$(EXAMPLES) $(PYTHON) -m pytest -n auto tests/conformance $(PYTEST_ARGS)
+
 bench: $(DEV) ## all benchmarks
 	$(PYTHON) -m benchmarks $(ARGS)
 
@@ -54,17 +59,17 @@ clean: ## remove all that make, the tests and the builds leave behind, .venv too
 	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find simulator tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
-# Programs of the system that the tests run: node the TypeScript sample, curl the README.
+# Programs of the system that the tests run: node the TypeScript samples, curl the README, jq the sample in bash.
 programs:
-	@command -v node >/dev/null && command -v curl >/dev/null || $(MAKE) --no-print-directory install-programs
+	@command -v node >/dev/null && command -v curl >/dev/null && command -v jq >/dev/null || $(MAKE) --no-print-directory install-programs
 
 install-programs:
 	@[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { \
-	  echo "The tests need node and curl. Install them (on Debian: apt-get install nodejs curl), then run make again." >&2; \
+	  echo "The tests need node, curl and jq. Install them (on Debian: apt-get install nodejs curl jq), then run make again." >&2; \
 	  exit 1; \
 	}
 	apt-get update
-	DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends nodejs curl
+	DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends nodejs curl jq
 
 # The first Python of 3.11 or later that starts. Where the venv module lacks a pip of its own, the system's pip installs one.
 $(PYTHON):

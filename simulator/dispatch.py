@@ -1,8 +1,8 @@
 """One request: route, contract, access, find, operation, reply.
 
-The order of refusals is the same for every operation [choice]: 404 and 405 of the route, 401, 403, 404 of the
-resource, 400 or 422 of the contract, then whatever the operation refuses. A contract problem is therefore
-kept until access has been granted: nothing leaks.
+The order of refusals is the same for every operation [choice]: 404 and 405 of the route, 401, 429, 403, 404
+of the resource, 400 or 422 of the contract, then whatever the operation refuses. A contract problem is
+therefore kept until access has been granted: nothing leaks.
 """
 
 from __future__ import annotations
@@ -13,15 +13,13 @@ from typing import Any
 import msgspec
 
 from simulator.contract import Answer, Contract, NoRoute, OperationSpec, Route
-from simulator.domain import access
-from simulator.kernel.operation import Call, Operation, Principal, Reply, Request
+from simulator.domain import access, limits
+from simulator.kernel.operation import Call, Content, Operation, Principal, Reply, Request
 from simulator.kernel.refusal import Refusal
 from simulator.kernel.world import Row, World
 from simulator.registry import OPERATIONS
 
 JSON = "application/json"
-BYTES = "application/octet-stream"
-"""What an operation answers that answers bytes: a file's content."""
 LONGEST_MESSAGE = 600
 """Error bodies stay under 4 KiB: a real client stops reading there [client]. A character takes up to six."""
 
@@ -103,7 +101,7 @@ class _Visit:
     ) -> None:
         self.world, self.request, self.route, self.facts = world, request, route, facts
         self.spec = route.operation
-        self.operation = OPERATIONS.get(self.spec.id)
+        self.operation = OPERATIONS[self.spec.id]
         self.checked = contract.check_request(route, request.query, request.headers, request.body)
         self.principal = NOBODY
 
@@ -114,9 +112,6 @@ class _Visit:
             self.facts["unknown_fields"] = [name[:80] for name in self.checked.unknown_fields[:20]]
         self.principal = self._authenticated()
         operation = self.operation
-        if operation is None:
-            access.check_organization(self.world, self.principal, self.route.path_values.get("orgId", ""))
-            raise Refusal("not_simulated", f"{self.spec.id} is in the contract, but not simulated yet")
         organization_id, found = self._admitted(operation)
         if self.checked.problem is not None:
             code = "bad_request" if self.spec.problem_status == 400 else "unprocessable"
@@ -138,6 +133,7 @@ class _Visit:
         inference = self.spec.host == "inference"
         principal = access.authenticate(self.world, self.request.headers, inference=inference)
         self.facts["principal"] = principal.id
+        limits.check_rate(self.world, principal)
         return principal
 
     def _admitted(self, operation: Operation) -> tuple[str, tuple[Row, ...]]:
@@ -149,13 +145,25 @@ class _Visit:
         access.authorize(self.world, operation, self.principal, organization_id)
         if operation.finds is None:
             organization_id = organization_id or self.principal.organization_id
-            access.check_feature(self.world, operation, organization_id)
+            self._check_usable(operation, organization_id)
             return organization_id, ()
+        if organization_id:
+            self._check_usable(operation, organization_id)
         row, owner = self._find(operation.finds, operation.owner, organization_id)
-        access.check_feature(self.world, operation, owner)
         if not organization_id:
+            self._check_usable(operation, owner)
             access.authorize(self.world, operation, self.principal, owner)
         return owner, (row,)
+
+    def _check_usable(self, operation: Operation, organization_id: str) -> None:
+        """Whether the organization has what the operation needs, and is still there: a deleted one is 404 or
+        403, as the contract lists them; what lists neither is the catalogue, which stays open [choice]."""
+        by_person = self.principal.kind == "user" and not operation.role
+        if not by_person and access.is_deleted(self.world, organization_id):
+            for status, code in (("404", "not_found"), ("403", "forbidden")):
+                if status in self.spec.statuses:
+                    raise Refusal(code, f"organization {organization_id!r} has been deleted")
+        access.check_feature(self.world, operation, organization_id)
 
     def _check_kind(self, operation: Operation) -> None:
         """Operations for sessions refuse keys: 401 where the contract lists no 403, else 403 [choice]."""
@@ -217,8 +225,8 @@ def _error(world: World, refusal: Refusal, request_id: str, *, inference: bool) 
 def _reply(status: int, value: Any, headers: dict[str, str]) -> Reply:
     if value is None:
         return Reply(204 if status == 200 else status, b"", headers)
-    if isinstance(value, bytes):
-        return Reply(status, value, {**headers, "Content-Type": BYTES})
+    if isinstance(value, Content):
+        return Reply(status, value.body, {**headers, "Content-Type": value.media_type, **value.headers})
     headers["Content-Type"] = JSON
     return Reply(status, msgspec.json.encode(value), headers)
 

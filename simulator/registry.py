@@ -14,7 +14,6 @@ from simulator.resources import (
     internal,
     models,
     organizations,
-    provider,
     registry_credentials,
     snapshots,
     ssh_keys,
@@ -29,6 +28,11 @@ from simulator.resources.billing import outside as billing_outside  # noqa: F401
 from simulator.resources.billing import payments as billing
 from simulator.resources.clusters import operations as cluster_operations  # noqa: F401  registers with the area
 from simulator.resources.clusters import states as clusters
+from simulator.resources.provider import bootstrap as provider_bootstrap  # noqa: F401  registers with the area
+from simulator.resources.provider import earnings as provider_earnings  # noqa: F401  registers with the area
+from simulator.resources.provider import lifecycle as provider
+from simulator.resources.provider import operations as provider_operations  # noqa: F401  registers with the area
+from simulator.resources.provider import tenants as provider_tenants  # noqa: F401  registers with the area
 from simulator.resources.runners import lifecycle as runners
 from simulator.resources.runners import outside as runner_outside  # noqa: F401  registers with the area
 from simulator.resources.vms import lifecycle as vms

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from simulator import assets
-from simulator.contract import Contract
+from simulator.contract import Contract, NoRoute
 from simulator.domain import access
 from simulator.engine import ClockState, Courier, Simulator
 from simulator.kernel.operation import Reply, Request
@@ -85,7 +85,17 @@ class Worlds:
     def of(self, request: Request) -> Simulator:
         """The world whose tag ends the request's credential; the default one answers all others."""
         headers = request.headers
-        return self.tagged(access.bearer(headers) or headers.get("x-api-key", ""))
+        secret = access.bearer(headers) or headers.get("x-api-key", "") or self._provisioning_token(request)
+        return self.tagged(secret)
+
+    def _provisioning_token(self, request: Request) -> str:
+        """The credential of a machine that enrols: it stands in the query, or in the body."""
+        route = self.contract.route(request.method, request.path)
+        if isinstance(route, NoRoute) or "provisioning-token" not in route.operation.auth:
+            return ""
+        checked = self.contract.check_request(route, request.query, request.headers, request.body)
+        enclosed = checked.body if isinstance(checked.body, dict) else checked.query
+        return str(enclosed.get("token", ""))
 
     def tagged(self, secret: str) -> Simulator:
         """The world whose tag ends a secret; the default one for all others."""

@@ -9,6 +9,8 @@ from hypothesis import settings
 
 from tests.support.cloud import Cloud
 
+pytest_plugins = ["tests.support.reach"]
+
 # The same examples everywhere and every time; `--hypothesis-profile=explore` searches further.
 settings.register_profile("steady", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("explore", derandomize=False, deadline=None, max_examples=1000)

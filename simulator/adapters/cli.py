@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -271,11 +272,18 @@ def worlds() -> None:
 
 
 @commands.command()
-def actions() -> None:
+@click.option(
+    "--schemas", is_flag=True, help="One JSON object a line, with the schema of what an action takes."
+)
+def actions(schemas: bool) -> None:
     """List what the outside world can do, for POST /_sim/actions/NAME."""
     from simulator.registry import ACTIONS
 
-    _table((row.name, row.meaning) for row in ACTIONS.values())
+    if schemas:
+        for row in ACTIONS.values():
+            click.echo(json.dumps(row.described))
+    else:
+        _table((row.name, row.meaning) for row in ACTIONS.values())
 
 
 @commands.command()
@@ -295,16 +303,12 @@ def _plain(default: object) -> str:
 
 @commands.command()
 def operations() -> None:
-    """List the operations of the API, and which of them are simulated."""
+    """List the operations of the API."""
     from simulator import assets
     from simulator.contract import Contract
-    from simulator.registry import OPERATIONS
 
     specs = Contract(assets.contract_document()).operations.values()
-    _table(
-        (spec.id, spec.method, spec.path, spec.tag, "simulated" if spec.id in OPERATIONS else "501")
-        for spec in specs
-    )
+    _table((spec.id, spec.method, spec.path, spec.tag) for spec in specs)
 
 
 @commands.command()

@@ -336,12 +336,7 @@ def _moment(text: str) -> int:
 
 
 def list_actions(asked: Asked) -> dict[str, Any]:
-    return {
-        "items": [
-            {"name": row.name, "meaning": row.meaning, "arguments": msgspec.json.schema(row.arguments)}
-            for row in ACTIONS.values()
-        ]
-    }
+    return {"items": [row.described for row in ACTIONS.values()]}
 
 
 def do_action(asked: Asked) -> dict[str, Any]:

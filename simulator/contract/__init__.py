@@ -21,6 +21,7 @@ from simulator.contract.reading import (
     read_path_values,
     read_query,
     shown,
+    without_blanks,
 )
 from simulator.contract.route import NoRoute, Route, Router
 from simulator.contract.spec import OperationSpec, bare_media_type, read_operations
@@ -60,6 +61,7 @@ class Contract:
         try:
             read_path_values(route.path_values)
             if query:
+                query = without_blanks(query, operation)
                 values, unknown = read_query(query, operation)
             value = read_body(operation.body, headers, body)
         except ReadingError as error:

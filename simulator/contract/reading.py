@@ -70,6 +70,19 @@ def read_path_values(values: Mapping[str, str]) -> None:
             _refuse_unfit_text(f"path.{name}", text)
 
 
+def without_blanks(query: str, operation: OperationSpec) -> str:
+    """The query without texts that say nothing and need not be there: `cursor=` is no cursor [seed: the page
+    loop of the documentation begins with it]. One of a choice of words is no such text."""
+    if "=&" not in f"{query}&":
+        return query
+    blanks = {
+        f"{known.name}="
+        for known in operation.parameters
+        if known.type == "string" and known.plain and not known.required
+    }
+    return "&".join(pair for pair in query.split("&") if pair not in blanks)
+
+
 def read_query(query: str, operation: OperationSpec) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The values of the parameters the operation knows, and the names of those it does not."""
     texts: dict[str, str] = {}
@@ -83,7 +96,8 @@ def read_query(query: str, operation: OperationSpec) -> tuple[dict[str, Any], tu
         if name not in operation.parameter_names:
             unknown[name] = None
         elif name in texts:
-            raise ReadingError(f"query.{name}", f"is given twice, as {shown(texts[name])} and {shown(text)}")
+            # Neither value is shown: it may be a secret.
+            raise ReadingError(f"query.{name}", "is given twice")
         else:
             texts[name] = text
     return dict(_query_values(operation, texts)), tuple(unknown)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import msgspec
 
@@ -43,8 +43,18 @@ alone nothing [2026-10 sdk][client].
 """
 
 
+DELETED = "deleted"
+"""The account_status of an organization that has been deleted; no answer shows it."""
+
+
+Feature = Literal["batch", "public", "spot", "stop"]
+FEATURES: tuple[Feature, ...] = get_args(Feature)
+"""What can be switched off for an organization: the Batch API [2026-07], public endpoints [choice], VMs of
+tier spot, stopping a VM [2026-10 sdk: the codes FEATURE_DISABLED, STOP_DISABLED]."""
+
+
 class Organization(Row, frozen=True, kw_only=True):
-    """A tenant. `account_status`: active, pending, restricted, suspended, banned [2026-10 sdk]."""
+    """A tenant. `account_status`: active, pending, restricted, suspended, banned [2026-10 sdk], DELETED."""
 
     indexes: ClassVar = {"slug": Index(lambda org: org.slug)}
 
@@ -57,8 +67,8 @@ class Organization(Row, frozen=True, kw_only=True):
     account_status: str = "active"
     billing: dict[str, str] = {}
     """Address and tax members of updateOrg, as they were sent [2026-10 sdk]."""
-    features: tuple[str, ...] = ("batch",)
-    """What it may use beyond what everybody may: `batch`, the Batch API [2026-07]."""
+    features: tuple[str, ...] = FEATURES
+    """What of these it may use."""
 
 
 class User(Row, frozen=True, kw_only=True):
@@ -265,13 +275,29 @@ def authorize(world: World, operation: Operation, principal: Principal, organiza
             "forbidden", f"{operation.id} needs an organization; POST /v1/onboarding/bootstrap makes one"
         )
     if operation.write and organization_id:
-        _check_standing(world, organization_id)
+        check_standing(world, organization_id)
+
+
+def is_deleted(world: World, organization_id: str) -> bool:
+    organization = world.find(Organization, organization_id)
+    return organization is not None and organization.account_status == DELETED
 
 
 def check_feature(world: World, operation: Operation, organization_id: str) -> None:
-    """Where an organization lacks the feature of an operation, there is nothing: 404 [2026-07]."""
+    """Where an organization lacks the feature of an operation, there is nothing: 404; what is for providers
+    is refused to others with 403 [2026-07]."""
     feature = operation.feature
-    if feature and feature not in world.get(Organization, organization_id).features:
+    if not feature:
+        return
+    organization = world.get(Organization, organization_id)
+    if feature == "provider":
+        if not organization.is_provider:
+            raise Refusal(
+                "forbidden",
+                f"{operation.id} is for providers, and {organization.slug} is none; "
+                "POST /v1/orgs/{orgId}/provider/apply asks to become one",
+            )
+    elif feature not in organization.features:
         raise Refusal("not_found", f"the {feature} API is not enabled for this organization")
 
 
@@ -349,7 +375,7 @@ def _check_role(world: World, operation: Operation, principal: Principal, organi
         )
 
 
-def _check_standing(world: World, organization_id: str) -> None:
+def check_standing(world: World, organization_id: str) -> None:
     """A suspended account is read-only [2026-10 sdk], a banned one too [choice]."""
     status = world.get(Organization, organization_id).account_status
     if status in ("suspended", "banned"):

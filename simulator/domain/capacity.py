@@ -65,8 +65,11 @@ class Node(Row, frozen=True, kw_only=True):
         ),
         "product": Index(lambda node: node.product if node.status != "removed" else None),
         "hostname": Index(lambda node: node.hostname if node.status != "removed" else None),
+        "organization": Index(lambda node: node.organization_id or None),
     }
 
+    organization_id: str = ""
+    """The provider whose it is; "" for one outside this world."""
     hostname: str
     location_id: str
     region: str
@@ -433,6 +436,21 @@ def free(world: World, holder: str) -> None:
     held = world.find(Claim, holder)
     if held is not None:
         world.delete(_hold(world, held, (), Amounts()))
+
+
+def set_aside(world: World, holder: str, *, disk: bool) -> Claim | None:
+    """Part from a holder what it runs on, with its disk or without: a claim of its own has it from now on."""
+    held = world.find(Claim, holder)
+    if held is None or not (held.units or held.vcpu):
+        return None
+    row_id = f"aside/{world.streams.uuid('aside')}"
+    fields = {"id": row_id, "created_at_ms": world.now_ms, "disk_gb": held.disk_gb if disk else 0}
+    aside = world.put(msgspec.structs.replace(held, **fields))
+    if disk:
+        world.delete(held)
+    else:
+        world.change(held, units=(), vcpu=0, ram_mb=0)
+    return aside
 
 
 def resize_disk(world: World, holder: str, disk_gb: int) -> bool:

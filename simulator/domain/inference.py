@@ -80,8 +80,7 @@ def use(world: World, organization_id: str, **fields: Any) -> InferenceUse:
             **fields,
         )
     )
-    account = world.get(Account, organization_id)
-    world.change(account, inference_nano=account.inference_nano + row.nano_usd)
+    metering.owe_inference(world, organization_id, row.nano_usd)
     delay_ms = world.settings.whole("inference.settle_after_s") * SECOND_MS
     due_ms = world.now_ms + delay_ms
     world.clock.at(due_ms, SETTLE, (organization_id,), cause=world.cause, grade=Grade.watch)
@@ -96,8 +95,8 @@ def settle(world: World, organization_id: str) -> None:
     uses = world.select(InferenceUse, "owed", organization_id)
     if not cents:
         return
-    world.change(account, inference_nano=carried)
-    line = metering.post(world, organization_id, -cents, ("inference_debit", "inference"), "Inference")
+    kind = ("inference_debit", "inference")
+    line = metering.post(world, organization_id, -cents, kind, "Inference", inference_nano=carried)
     world.change(line, inference=_details(uses, carried))
     for row in uses:
         world.change(row, debited=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from simulator.domain import metering, products
+from simulator.domain import capacity, metering, products
 from simulator.domain.access import Organization
-from simulator.domain.capacity import DEFAULT_DISK_GB_PER_GPU, VM, Shape
+from simulator.domain.capacity import DEFAULT_DISK_GB_PER_GPU, VM, Fit, Shape
+from simulator.kernel.instant import SECOND_MS, month_of, month_start
+from simulator.kernel.machine import Capacity, Meter, Step
 from simulator.kernel.refusal import Refusal
 from simulator.kernel.streams import BASE36
 from simulator.kernel.world import Row, World
@@ -58,6 +61,12 @@ def check_funds(world: World, organization_id: str) -> None:
         raise Refusal(
             "INSUFFICIENT_BALANCE", f"{available} cents available; deploying needs more than {least}"
         )
+
+
+def check_feature(world: World, organization_id: str, feature: str, code: str) -> None:
+    """Whether the organization may use a feature [2026-10 sdk: the codes]."""
+    if feature not in world.get(Organization, organization_id).features:
+        raise Refusal(code, f"{feature!r} is switched off for this organization (action org.set_feature)")
 
 
 # -- shapes ------------------------------------------------------------------------------------------------
@@ -177,6 +186,46 @@ def rate_cents(world: World, shape: Shape, resource_size: str) -> int:
     return (rate or 0) * shape.gpus
 
 
+# -- the place and the meter -------------------------------------------------------------------------------
+
+TORN_DOWN = "place.torn_down"
+"""The timer that frees what was taken until it was torn down."""
+
+
+def hold_place(world: World, holder: str, step: Step, fit: Fit | None, *, torn_down: bool = False) -> None:
+    """What a step does to the place on the node, as its table says.
+
+    What is given back is free after a teardown (timing.teardown_s), unless that is over already.
+    """
+    if step.capacity is Capacity.claim:
+        assert fit is not None, f"{step.trigger} of {holder} needs a place"
+        capacity.claim(world, fit, holder)
+    elif step.capacity is not Capacity.keep:
+        if torn_down or not _tear_down(world, holder, disk=step.capacity is Capacity.free):
+            (capacity.free if step.capacity is Capacity.free else capacity.release)(world, holder)
+        admit_later(world)
+
+
+def _tear_down(world: World, holder: str, *, disk: bool) -> bool:
+    """Begin a teardown; False where there is nothing to tear down, or it takes no time."""
+    if world.settings.seconds("timing.teardown_s") == (0,):
+        return False
+    aside = capacity.set_aside(world, holder, disk=disk)
+    span_ms = draw_ms(world, "teardown") if aside else None
+    if aside and span_ms is not None:
+        world.after(span_ms, TORN_DOWN, aside.id)
+    return aside is not None
+
+
+def run_meter(world: World, holder: str, meter: Meter, fields: Callable[[], dict[str, Any]]) -> None:
+    """What a step does to the billing session, as its table says; `fields` are those of a session."""
+    begins = meter is Meter.begin and world.settings.word("billing.open_at") == "deploying"
+    if begins or (meter is Meter.open and metering.open_session_of(world, holder) is None):
+        metering.open_session(world, metering.new_session(world, **fields()))
+    elif meter is Meter.close:
+        metering.close_session(world, holder)
+
+
 # -- waiting for a place ------------------------------------------------------------------------------------
 
 QUEUES: dict[type[Row], str] = {}
@@ -218,6 +267,13 @@ def draw_span_ms(world: World, setting: str) -> int | None:
         return None
     low, high = int(seconds[0] * 1000), int(seconds[-1] * 1000)
     return low if high <= low else low + world.streams.below("timing", high - low + 1)
+
+
+def began_ms(world: World, name: str, running_for_s: int) -> int:
+    """When something of a fixture began to run: in the month of `start`, for a session lies in one month."""
+    longest_s = (world.now_ms - month_start(month_of(world.now_ms))) // SECOND_MS
+    assert 0 <= running_for_s <= longest_s, f"{name} did not begin in the month of `start`"
+    return world.now_ms - running_for_s * SECOND_MS
 
 
 def check_name(name: str) -> str:

@@ -1,7 +1,7 @@
 """Money in whole cents; never a float.
 
 One formula bills everything: the live figure and the settlement use the same arithmetic [2026-07], by the
-second [2026-10 sdk], rounded down per session [choice: never over-charges].
+second [2026-10 sdk], rounded per session: down [choice: never over-charges], or as billing.rounding says.
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ from __future__ import annotations
 SECONDS_PER_HOUR = 3600
 NANO_USD_PER_CENT = 10_000_000
 
+ROUNDING = {"floor": 0, "nearest": SECONDS_PER_HOUR // 2, "up": SECONDS_PER_HOUR - 1}
+"""What is added, in 3600ths of a cent, before what is left of a cent is dropped; halves go up."""
 
-def usage_cents(span_ms: int, rate_cents: int) -> int:
-    """Cents for a span at an hourly rate: floor(whole seconds x rate / 3600).
+
+def usage_cents(span_ms: int, rate_cents: int, rounding: str = "floor") -> int:
+    """Cents for a span at an hourly rate: whole seconds x rate / 3600, rounded.
 
     >>> usage_cents(9_005_000, 411)
     1028
     """
-    return span_ms // 1000 * rate_cents // SECONDS_PER_HOUR
+    return (span_ms // 1000 * rate_cents + ROUNDING[rounding]) // SECONDS_PER_HOUR
 
 
 def hours(span_ms: int, count: int = 1) -> float:

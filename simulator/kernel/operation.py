@@ -37,6 +37,14 @@ class Reply(msgspec.Struct, frozen=True):
     headers: dict[str, str]
 
 
+class Content(msgspec.Struct, frozen=True):
+    """What an operation answers that is no JSON."""
+
+    body: bytes
+    media_type: str
+    headers: dict[str, str] = {}
+
+
 class Principal(msgspec.Struct, frozen=True):
     """Who calls: an API key acting for its organization, or a user's session."""
 
@@ -62,6 +70,12 @@ class Call(msgspec.Struct, frozen=True):
     body: Any
     headers: Mapping[str, str]
 
+    @property
+    def origin(self) -> str:
+        """Where the caller reached the simulator; behind a proxy that ends TLS, as that one says."""
+        secure = self.headers.get("x-forwarded-proto", "") == "https"
+        return f"{'https' if secure else 'http'}://{self.headers.get('host') or 'localhost'}"
+
 
 class Operation(msgspec.Struct, frozen=True):
     """How one operation of the contract is carried out, and who may ask for it."""
@@ -83,7 +97,7 @@ class Operation(msgspec.Struct, frozen=True):
     effects: str
     """For the table of operations: states or effects in a few words."""
     feature: str = ""
-    """The organization's feature without which there is nothing here: 404."""
+    """What the organization has to have for this call; see domain/access: check_feature."""
 
 
 class Action(msgspec.Struct, frozen=True):
@@ -96,6 +110,15 @@ class Action(msgspec.Struct, frozen=True):
     @property
     def meaning(self) -> str:
         return (self.function.__doc__ or "").strip().splitlines()[0]
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """Its row in the catalogue, with a JSON schema of what it takes."""
+        return {
+            "name": self.name,
+            "meaning": self.meaning,
+            "arguments": msgspec.json.schema(self.arguments),
+        }
 
 
 class Seed(msgspec.Struct, frozen=True):
@@ -131,8 +154,8 @@ class Area:
     ) -> Callable[[F], F]:
         """Register the function that carries out an operation.
 
-        `more` may give `scope` (another family than the area's), `keys_allowed`, `effects`, and `owner` where
-        the row found is looked at as another organization's than its `organization_id` says.
+        `more` may give `scope` or `feature` (other ones than the area's), `keys_allowed`, `effects`, and
+        `owner` where the row found is looked at as another organization's than its `organization_id` says.
 
         A function raises a Refusal while it has changed nothing. Where the service says no and leaves a mark
         all the same, it returns the Refusal.
@@ -150,7 +173,7 @@ class Area:
                 finds=finds,
                 owner=more.get("owner", "organization_id"),
                 effects=more.get("effects", "–"),
-                feature=self.feature,
+                feature=more.get("feature", self.feature),
             )
             return function
 

@@ -38,8 +38,8 @@ CODES: dict[str, Code] = {
     "unprocessable": Code(422, "well-formed, but what it asks for cannot be meant"),
     "rate_limited": Code(429, "too many requests; Retry-After says how long to wait"),
     "internal": Code(500, "an error of the service", happened=True),
+    "bad_gateway": Code(502, "something that the service fetches from elsewhere is missing"),
     "unavailable": Code(503, "a part of the service that this needs is switched off"),
-    "not_simulated": Code(501, "the contract knows this operation, the simulator does not yet"),
     # credentials and access
     "REVOKED_API_KEY": Code(401, "the key was revoked"),
     "EXPIRED_API_KEY": Code(401, "the key's end has come"),
@@ -68,6 +68,8 @@ CODES: dict[str, Code] = {
     "CLUSTER_STATE_UNFIT": Code(400, "the verb does not fit the cluster's status", wire="generic"),
     "CLUSTER_GONE": Code(404, "a terminated cluster neither stops nor starts", wire="not_found"),
     "NAME_TAKEN": Code(409, "the name is in use"),
+    "STOP_DISABLED": Code(409, "stopping VMs is switched off for the organization"),
+    "FEATURE_DISABLED": Code(409, "a tier or feature that is switched off for the organization"),
     "TRANSFER_UNAVAILABLE": Code(409, "the resource cannot be handed over as it is now"),
     "TRANSFER_ACCOUNT_CHANGED": Code(409, "the resource belongs to another organization than the one that offered it"),
     "CARD_REQUIRED": Code(400, "a saved card is needed, and there is none"),

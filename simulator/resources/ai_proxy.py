@@ -61,7 +61,7 @@ def get_ai_proxy_usage(call: Call) -> dict[str, Any]:
     """One row per UTC day, today the last, days without use too [choice]."""
     days = call.query.get("days", DEFAULT_DAYS)
     if days > MOST_DAYS:
-        raise Refusal("bad_request", f"days {days} is out of bounds; take 1 to {MOST_DAYS}")
+        raise Refusal("unprocessable", f"days {days} is out of bounds; take 1 to {MOST_DAYS}")
     today_ms = call.world.now_ms // DAY_MS * DAY_MS
     moments = range(today_ms - (days - 1) * DAY_MS, today_ms + 1, DAY_MS)
     daily = [_day(call.world, call.organization_id, day_of(moment)) for moment in moments]

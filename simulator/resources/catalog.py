@@ -170,9 +170,18 @@ def _class(nodes: Iterable[Node], model: GpuModel, kind: str) -> dict[str, Any]:
         "minDiskGb": workload.DISK_GB[0],
         "offers": [_offer(node, kind) for node in members],
     }
-    if kind == VM:
-        view["tileLattice"] = sorted(capacity.ever_tileable(members, kind))
-    return view
+    return view | (_vm_class(members, asked) if kind == VM else {})
+
+
+def _vm_class(members: list[Node], asked: Shape) -> dict[str, Any]:
+    """What the class of VMs has beside: counts the hardware could ever give, and what a spot VM could have,
+    which runs on community nodes."""
+    public = [node for node in members if node.tier == "community"]
+    return {
+        "tileLattice": sorted(capacity.ever_tileable(members, VM)),
+        "spotFreeGpus": sum(sum(node.sizes(VM, free=True)) for node in public),
+        "spotPlaceableGpuCounts": capacity.placeable_counts(public, asked),
+    }
 
 
 def _node(node: Node, kind: str) -> dict[str, Any]:

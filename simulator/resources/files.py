@@ -14,7 +14,7 @@ from simulator.domain import access, multipart
 from simulator.domain.multipart import Part
 from simulator.kernel.clock import Grade
 from simulator.kernel.instant import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, iso
-from simulator.kernel.operation import Area, Call
+from simulator.kernel.operation import Area, Call, Content
 from simulator.kernel.refusal import Refusal
 from simulator.kernel.streams import BASE62
 from simulator.kernel.world import Index, Row, World
@@ -99,7 +99,7 @@ def presign_file_upload(call: Call) -> dict[str, Any]:
     ends_ms = upload.created_at_ms + ADDRESS_MS
     return {
         "file_id": file_id,
-        "put_url": _origin(call) + UPLOADS + token,
+        "put_url": call.origin + UPLOADS + token,
         "expires_at": ends_ms // SECOND_MS,
     }
 
@@ -123,8 +123,8 @@ def complete_file_upload(call: Call, upload: Upload) -> dict[str, Any]:
 
 
 @area.operation("getFileContent", finds=File)
-def get_file_content(call: Call, file: File) -> bytes:
-    return file.content
+def get_file_content(call: Call, file: File) -> Content:
+    return Content(file.content, "application/octet-stream")
 
 
 # -- rows --------------------------------------------------------------------------------------------------
@@ -209,12 +209,6 @@ def _name(given: str) -> str:
     """A file's name without the folders that some clients send along."""
     name = given.replace("\\", "/").rpartition("/")[2][-LONGEST_NAME:]
     return name if name.isprintable() and name else DEFAULT_NAME
-
-
-def _origin(call: Call) -> str:
-    """Where the caller reached the simulator; behind a proxy that ends TLS, as that one says."""
-    secure = call.headers.get("x-forwarded-proto", "") == "https"
-    return f"{'https' if secure else 'http'}://{call.headers.get('host') or 'localhost'}"
 
 
 # -- signed addresses --------------------------------------------------------------------------------------

@@ -12,10 +12,11 @@ from typing import Any, Literal
 import msgspec
 
 from simulator.domain import access, people, workload
-from simulator.domain.access import Invite, Membership, Organization, User, membership_of
+from simulator.domain.access import FEATURES, Feature, Invite, Membership, Organization, User, membership_of
 from simulator.kernel.instant import DAY_MS, SECOND_MS, iso
 from simulator.kernel.operation import Area, Call
 from simulator.kernel.refusal import Refusal
+from simulator.kernel.target import Target, pick
 from simulator.kernel.world import World
 
 INVITE_DAYS = 7
@@ -41,6 +42,8 @@ area = Area("Organizations", scope="admin")
 def create_org(call: Call) -> dict[str, Any]:
     """Without a slug the name gives it; a taken one is 409 [seed], one owned too many also [choice]."""
     world, body = call.world, call.body
+    if not world.settings.flag("members.new_orgs"):
+        raise Refusal("unavailable", "no organizations can be made here (setting members.new_orgs)")
     user = world.get(User, call.principal.user_id)
     name = workload.check_name(body["name"])
     slug = people.check_slug(world, body.get("slug") or people.slug_of(name))
@@ -220,6 +223,23 @@ def create_organization(world: World, what: NewOrganization) -> dict[str, Any]:
     return {"organization": organization.id, "slug": slug, "owner": owner.id, "key": secret}
 
 
+class Switch(Target, kw_only=True):
+    """Which organization, a feature, and whether it may use it."""
+
+    feature: Feature
+    enabled: bool
+
+
+@area.action("org.set_feature", Switch)
+def set_feature(world: World, what: Switch) -> dict[str, Any]:
+    """OpenRelay opens a feature to an organization, or closes it; what is under way goes on."""
+    organization = pick(world, Organization, what, "slug", "name")
+    chosen = {*organization.features} - {what.feature} | ({what.feature} if what.enabled else set())
+    features = tuple(sorted(chosen))
+    world.change(organization, features=features)
+    return {"organization": organization.id, "features": list(features)}
+
+
 # -- fixture -----------------------------------------------------------------------------------------------
 
 
@@ -249,7 +269,7 @@ class OrganizationSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True)
     plan: str = ""
     is_provider: bool = False
     account_status: Literal["active", "pending", "restricted", "suspended", "banned"] = "active"
-    features: tuple[Literal["batch"], ...] = ("batch",)
+    features: tuple[Feature, ...] = FEATURES
     members: list[MemberSpec]
     keys: list[KeySpec] = []
 

@@ -28,6 +28,7 @@ from simulator.kernel.settings import SETTINGS, Settings
 from simulator.registry import ACTIONS, OPERATIONS
 from simulator.worlds import DEFAULT, Opening, Worlds
 from tests.support.command import PATIENCE_S, environment, one_line, run
+from tests.support.surface import Surface
 
 KEY = "vl_rG35kasgZVZZERVZXN7tUZhLHYTVUsQpCabYF35V"
 """The default world's key: the same for ever, so that a README can print it."""
@@ -489,10 +490,15 @@ def test_each_listing_has_one_line_per_row() -> None:
     assert len(first_words("operations")) == 112
 
 
-def test_operations_say_which_are_simulated() -> None:
+def test_actions_show_the_schemas_of_what_they_take(sim: Surface) -> None:
+    shown = [json.loads(line) for line in run("actions", "--schemas").stdout.splitlines()]
+    assert shown == sim.get("/_sim/actions").body["items"]
+
+
+def test_operations_say_what_they_are_called_by() -> None:
     rows = [line.split() for line in run("operations").stdout.splitlines()]
-    assert {row[0] for row in rows if row[-1] == "simulated"} == set(OPERATIONS)
-    assert ["createVm", "POST", "/v1/orgs/{orgId}/vms/create", "VMs", "simulated"] in rows
+    assert {row[0] for row in rows} == set(OPERATIONS)
+    assert ["createVm", "POST", "/v1/orgs/{orgId}/vms/create", "VMs"] in rows
 
 
 def test_the_defaults_of_the_settings_can_be_set_again() -> None:

@@ -405,6 +405,34 @@ def test_the_catalogue_has_every_action_with_a_schema(sim: Surface) -> None:
         assert item["arguments"]["$defs"]
 
 
+OUTSIDE = {
+    "account": ("set_status",),
+    "balance": ("credit", "debit"),
+    "capacity": ("seize", "release"),
+    "card": ("save", "expire"),
+    "key": ("expire",),
+    "node": ("offline", "online", "add"),
+    "org": ("create",),
+    "payment": ("confirm", "decline"),
+    "price": ("set",),
+    "provider": ("approve", "reject", "payout"),
+    "proxy": ("use",),
+    "replica": ("fail", "recover"),
+    "runner": ("queue_job", "finish_job"),
+    "session": ("create",),
+    "snapshot": ("fail",),
+    "telegram": ("link",),
+    "user": ("create",),
+    "vm": ("exit", "fail", "reclaim"),
+    "webhook": ("send",),
+}
+"""What the outside world does to OpenRelay at the least."""
+
+
+def test_everything_that_can_happen_from_outside_is_in_the_catalogue() -> None:
+    assert {f"{family}.{verb}" for family, verbs in OUTSIDE.items() for verb in verbs} <= set(ACTIONS)
+
+
 def test_an_action_is_done_and_says_what_it_did(sim: Surface) -> None:
     vm = sim.launch()
     heard = sim.post("/_sim/actions/vm.fail", {"id": vm, "reason": "container failed to start: no"})

@@ -299,14 +299,13 @@ BAD_QUERIES = {
     "limit=1e400": "limit: '1e400'",
     "limit=9223372036854775808": "9223372036854775808",
     "limit=" + "9" * 5000: "limit",
-    "limit=1&limit=2": "limit: is given twice, as '1' and '2'",
+    "limit=1&limit=2": "limit: is given twice",
     "limit=%00": "NUL",
     "limit=%ff": "UTF-8",
     "%ff=1": "UTF-8",
     "activeOnly=maybe": "activeOnly: 'maybe'",
     "cursor=nonsense": "cursor 'nonsense'",
     "cursor=%ff": "UTF-8",
-    "cursor=": "cursor",
 }
 
 
@@ -328,7 +327,7 @@ def test_a_cursor_that_was_changed_or_came_from_another_list_is_400(client: Clie
 
 def test_absurd_numbers_are_answered_at_once(client: Client) -> None:
     assert client.get(f"{VMS}?limit=995395298").status == 200
-    assert client.get("/v1/orgs/{org}/ai/proxy-usage?days=995395298").status in (400, 501)
+    assert client.get("/v1/orgs/{org}/ai/proxy-usage?days=995395298").status == 422
     for body in (
         {"name": "a", "diskSizeGb": 10**18},
         {"name": "a", "gpuModelId": "rtx-4090", "gpuCount": -1},

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,9 +16,8 @@ import pytest
 from simulator.adapters.courier import Courier
 from simulator.domain.events import Outcome, Outgoing
 from tests.support.cloud import Cloud
+from tests.support.samples import EXAMPLES, program, script
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-TYPES = re.compile(r": (string|boolean|Buffer(\[\])?)(?=[,)]| [={])")
 WEBHOOKS = "/v1/orgs/{org}/webhooks"
 
 
@@ -29,17 +26,7 @@ def python(folder: Path) -> list[str]:
 
 
 def node(folder: Path) -> list[str]:
-    """Node runs TypeScript from 22.18 on; an older one gets the same text without its types."""
-    found = shutil.which("node")
-    assert found, "node is missing: `make test` installs it, and so does `apt-get install nodejs`"
-    sample = EXAMPLES / "verify_webhook.ts"
-    asked = subprocess.run([found, "-p", "process.features.typescript"], capture_output=True, check=True)
-    if asked.stdout.strip() not in (b"strip", b"transform"):
-        plain, count = TYPES.subn("", sample.read_text("utf-8"))
-        assert count == 5, "a type in the sample that TYPES does not know, or one less"
-        sample = folder / "verify_webhook.mjs"
-        sample.write_text(plain, "utf-8")
-    return [found, str(sample), "0"]
+    return [program("node"), script("verify_webhook.ts", folder), "0"]
 
 
 @pytest.fixture(params=[python, node])

@@ -30,6 +30,20 @@ def test_usage_is_the_exact_price_rounded_down(seconds: int, rate: int) -> None:
     assert cents * 3600 <= seconds * rate < (cents + 1) * 3600
 
 
+@pytest.mark.parametrize(
+    ("rounding", "cents"),
+    [
+        ("floor", [0, 0, 0, 0, 1, 1, 1, 2]),
+        ("nearest", [0, 0, 1, 1, 1, 1, 2, 2]),
+        ("up", [0, 1, 1, 1, 1, 2, 2, 2]),
+    ],
+)
+def test_what_is_left_of_a_cent_is_dropped_rounded_or_filled_up(rounding: str, cents: list[int]) -> None:
+    """At 60 cents an hour a cent is a minute."""
+    seconds = (0, 1, 30, 59, 60, 61, 90, 120)
+    assert [usage_cents(span * 1000 + 999, 60, rounding) for span in seconds] == cents
+
+
 def test_runway_is_none_without_burn_and_never_negative() -> None:
     assert runway_hours(1000, 50, 0) is None
     assert runway_hours(-7, 50, 100) == 0

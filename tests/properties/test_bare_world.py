@@ -15,6 +15,7 @@ from tests.support.cloud import Answer, Cloud
 from tests.support.invariants import check_world
 from tests.support.money import deposit, set_policy
 from tests.support.parties import Party, party
+from tests.support.providers import NODES, RTX_4090, STATS, TOKENS, enrol, inventory
 from tests.support.vms import SSH_KEY
 
 MODELS = (None, "rtx-4090", "rtx-3090", "h100-sxm", "a100-sxm-80gb", "l40s", "no-such-model")
@@ -29,10 +30,18 @@ class BareWorld(RuleBasedStateMachine):
         seed=st.integers(0, 3),
         queue=st.booleans(),
         open_at=st.sampled_from(("running", "deploying")),
+        rounding=st.sampled_from(("floor", "nearest", "up")),
+        teardown=st.sampled_from((0, 20)),
     )
-    def open(self, profile: str, seed: int, queue: bool, open_at: str) -> None:
+    def open(self, profile: str, seed: int, queue: bool, **billing: Any) -> None:
         self.cloud = Cloud(
-            seed=seed, profile=profile, vms__queue=queue, billing__open_at=open_at, vms__require_ssh_key=False
+            seed=seed,
+            profile=profile,
+            vms__queue=queue,
+            vms__require_ssh_key=False,
+            billing__open_at=billing["open_at"],
+            billing__rounding=billing["rounding"],
+            timing__teardown_s=billing["teardown"],
         )
         self.seen: list[str] = []
 
@@ -167,6 +176,33 @@ class BareWorld(RuleBasedStateMachine):
     def operate_a_node(self, which: int, status: str) -> None:
         nodes = list(self.cloud.world.rows(Node))
         self.act("node.set_status", id=nodes[which % len(nodes)].id, status=status)
+
+    @rule(
+        number=st.integers(0, 2),
+        gpu=st.sampled_from((None, RTX_4090, "10de:26b9", "10de:ffff")),
+        count=st.integers(1, 4),
+        runtime=st.sampled_from(("qemu", "gvisor")),
+        seconds=st.sampled_from((0, 5, 10)),
+    )
+    def enrol_a_node(self, number: int, gpu: str | None, count: int, runtime: str, seconds: int) -> None:
+        """A machine joins, or joins again; sometimes its token serves no second one."""
+        _, globex = self.parties()
+        made = self.ask(globex.post(TOKENS, {"maxNodes": count % 2}))
+        if made.status != 200:
+            return
+        machine = {"gpuInventory": inventory(*[(gpu, count)] if gpu else ()), "ramGb": 64 * count}
+        for host in (number, number + 1):
+            answer = enrol(self.cloud, made.body["token"], f"rack-{host}", runtime=runtime, **machine)
+            self.ask(answer)
+        self.cloud.advance(seconds)
+        assert self.ask(globex.get(STATS)).status == 200
+
+    @rule(which=st.integers(0, 99), status=st.sampled_from(("draining", "maintenance", "online", "removed")))
+    def operate_a_node_of_ones_own(self, which: int, status: str) -> None:
+        _, globex = self.parties()
+        nodes = self.ask(globex.get(NODES + "?includeRemoved=true")).body
+        path = f"{NODES}/{nodes[which % len(nodes)]['id']}".replace("{org}", globex.org)
+        self.ask(self.cloud.patch(path, {"status": status}, key=globex.key))
 
     @rule(cents=st.integers(1, 3000), action=st.sampled_from(("balance.credit", "balance.debit")))
     def move_money(self, action: str, cents: int) -> None:

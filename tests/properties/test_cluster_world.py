@@ -32,7 +32,7 @@ class ClusterWorld(RuleBasedStateMachine):
     def open(self, open_at: str, teardown: int, booting: Any, drains: bool) -> None:
         self.cloud = Cloud(
             billing__open_at=open_at,
-            timing__replica__teardown_s=teardown,
+            timing__teardown_s=teardown,
             timing__replica__booting_s=booting,
             nodes__drain_ends_workloads=drains,
         )

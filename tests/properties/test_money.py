@@ -143,7 +143,7 @@ class PayingClient(RuleBasedStateMachine):
         came_in = sum(payment.credit_cents for payment in payments if payment.status == "credited")
         kept = sum(payment.granted_cents for payment in payments if payment.status == "refunded")
         sessions = [row for row in world.rows(UsageSession) if row.organization_id == owner]
-        settled = sum(row.cents(world.now_ms) for row in sessions) - metering.accrued_cents(world, owner)
+        settled = sum(row.cents(world) for row in sessions) - metering.accrued_cents(world, owner)
         assert world.get(Account, owner).balance_cents == self.moved + came_in + kept - settled
 
     @invariant()

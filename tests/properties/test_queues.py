@@ -102,7 +102,7 @@ class Queues(RuleBasedStateMachine):
 
     @rule(enabled=st.booleans())
     def open_or_close_the_batch_api(self, enabled: bool) -> None:
-        self.act("batch.set_access", name="acme", enabled=enabled)
+        self.act("org.set_feature", name="acme", feature="batch", enabled=enabled)
 
     @rule()
     def look(self) -> None:

@@ -398,7 +398,7 @@ def test_twenty_batches_are_listed_unless_asked_otherwise(cloud: Cloud) -> None:
     assert len(cloud.get("/v1/batches?limit=100").body["data"]) == 22
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "after=batch_x", "after="])
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "after=batch_x"])
 def test_a_page_that_cannot_be_meant_is_400(cloud: Cloud, query: str) -> None:
     refused(cloud.get(f"/v1/batches?{query}"), 400)
 
@@ -423,7 +423,7 @@ def calls(cloud: Cloud, batch: str, file: str) -> list[Answer]:
 
 def test_without_batch_access_there_is_nothing(cloud: Cloud) -> None:
     batch = batch_of(cloud)
-    cloud.do("batch.set_access", name="acme", enabled=False)
+    cloud.do("org.set_feature", name="acme", feature="batch", enabled=False)
     version = cloud.world.version
     for answer in calls(cloud, batch["id"], batch["input_file_id"]):
         refused(answer, 404, "not_found")
@@ -436,7 +436,7 @@ def test_without_batch_access_there_is_nothing(cloud: Cloud) -> None:
 def test_access_can_come_back_and_batches_went_on_meanwhile(cloud: Cloud) -> None:
     batch = batch_of(cloud)
     for enabled in (False, True, True):
-        cloud.do("batch.set_access", name="acme", enabled=enabled)
+        cloud.do("org.set_feature", name="acme", feature="batch", enabled=enabled)
         cloud.advance(30)
     assert look(cloud, batch)["status"] == "completed"
 
@@ -445,10 +445,25 @@ def test_a_fixture_may_leave_batch_access_out(open_cloud: Open, tmp_path) -> Non
     file = tmp_path / "mine.yaml"
     member = "{email: ada@acme.example, role: owner}"
     file.write_text(
-        "extends: default\naccounts: []\n"
-        f"organizations: [{{slug: acme, name: Acme, features: [], members: [{member}], keys: [{{name: k}}]}}]"
+        "extends: default\n"
+        f"organizations+: [{{slug: new, name: New, features: [], members: [{member}], keys: [{{name: k}}]}}]"
     )
-    refused(open_cloud(str(file)).get("/v1/batches"), 404)
+    cloud = open_cloud(str(file))
+    refused(cloud.get("/v1/batches", key=access.fixed_secret("default", "vl_", "k")), 404)
+
+
+def test_while_the_batch_api_is_down_nothing_is_created_or_cancelled_and_the_rest_goes_on(
+    cloud: Cloud,
+) -> None:
+    batch = batch_of(cloud)
+    for _ in range(2):
+        cloud.do("batch.set_available", available=False)
+        refused(start(cloud, record("r")), 503, "unavailable")
+        refused(cloud.post(f"/v1/batches/{batch['id']}/cancel"), 503, "unavailable")
+    cloud.advance(60)
+    assert look(cloud, batch)["status"] == "completed"
+    cloud.do("batch.set_available", available=True)
+    assert start(cloud, record("r")).status == 200
 
 
 def test_another_organizations_batch_is_404(cloud: Cloud) -> None:

@@ -46,6 +46,23 @@ def test_a_session_is_billed_by_the_second_and_rounded_down(cloud: Cloud) -> Non
         assert cloud.get(f"/v1/vms/{vm['id']}/burn").body["accruedSessionCents"] == cents
 
 
+@pytest.mark.parametrize(("rounding", "cents"), [("floor", 59), ("nearest", 59), ("up", 60)])
+def test_a_session_is_rounded_as_the_setting_says_in_every_figure_and_in_its_settlement(
+    open_cloud: Open, rounding: str, cents: int
+) -> None:
+    """An hour and 20 seconds at 59 cents an hour are 59.3 cents."""
+    cloud = open_cloud(billing__rounding=rounding)
+    vm = cloud.run_vm()
+    cloud.advance(3620)
+    assert cloud.get(f"/v1/vms/{vm['id']}/burn").body["accruedSessionCents"] == cents
+    assert cloud.get(USAGE).body["usageCents"] == cents
+    assert cloud.get(BALANCE).body["accruedUsageCents"] == cents
+    cloud.post(f"/v1/vms/{vm['id']}/stop")
+    cloud.simulator.advance_to(parse_iso("2026-07-01T00:05:00Z"))
+    settled = cloud.get(BALANCE).body
+    assert (settled["transactions"][0]["amountCents"], settled["accruedUsageCents"]) == (-cents, 0)
+
+
 def test_billing_can_begin_at_deploying(open_cloud: Open) -> None:
     cloud = open_cloud(billing__open_at="deploying")
     vm = cloud.launch()
@@ -87,6 +104,14 @@ def test_the_burn_report_adds_up(cloud: Cloud) -> None:
     assert burn["projectedRunwayHours"] == (burn["orgAvailableCents"] - 50) * 100 // 248 / 100
     worker = cloud.get("/v1/orgs/{org}/vms").body["items"][0]
     assert cloud.get(f"/v1/vms/{worker['id']}/burn").body["rateBasis"] == "cpu"
+
+
+def test_usage_names_a_model_as_other_answers_do(open_cloud: Open) -> None:
+    cloud = open_cloud(ids__gpu_models="uuid")
+    vm = cloud.run_vm()
+    cloud.run_vm("worker", gpuModelId=None)
+    rows = cloud.get("/v1/orgs/{org}/usage/current").body["breakdown"]
+    assert {row["key"] for row in rows} == {f"{vm['gpuModelId']}:community", "cpu:large"}
 
 
 def test_usage_is_grouped_by_hardware_and_tier(cloud: Cloud) -> None:

@@ -231,6 +231,15 @@ def test_every_count_offered_can_be_created_and_no_other_of_the_lattice(
             assert any(created) == (count in row["vm"]["placeableGpuCounts"]), (model, count)
 
 
+def test_what_is_offered_to_spot_vms_can_be_created_as_one(cloud: Cloud) -> None:
+    for model, row in availability(cloud).items():
+        for count in row["vm"]["tileLattice"]:
+            offered = count in row["vm"]["spotPlaceableGpuCounts"]
+            assert _create_and_terminate(cloud, model, count, "spot") == offered, (model, count)
+    both_tiers = availability(cloud)["a100-pcie-80gb"]["vm"]
+    assert (both_tiers["freeGpus"], both_tiers["spotFreeGpus"]) == (6, 2), "four of them are verified"
+
+
 def _create_and_terminate(cloud: Cloud, model: str, count: int, tier: str) -> bool:
     body = {"name": "probe", "gpuModelId": model, "gpuCount": count, "tier": tier}
     answer = cloud.post("/v1/orgs/{org}/vms/create", body)

@@ -116,7 +116,7 @@ def bring_replica_to(cloud: Cloud, state: str) -> Replica:
 
 @pytest.mark.parametrize(("state", "trigger"), [pair[:2] for pair in REPLICA_LIFE.pairs()])
 def test_what_can_happen_to_a_replica_in_a_status(open_cloud: Open, state: str, trigger: str) -> None:
-    cloud = open_cloud(timing__replica__teardown_s=20)
+    cloud = open_cloud(timing__teardown_s=20)
     replica = bring_replica_to(cloud, state)
     version = cloud.world.version
     if REPLICA_LIFE.find(state, trigger) is None:

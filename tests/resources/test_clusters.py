@@ -496,7 +496,7 @@ def test_a_terminated_cluster_shows_the_replicas_that_ended_with_it(cloud: Cloud
 
 
 def test_a_place_is_free_when_the_teardown_is_over(open_cloud: Open) -> None:
-    cloud = open_cloud(timing__replica__teardown_s=20)
+    cloud = open_cloud(timing__teardown_s=20)
     cluster_id = run_cluster(cloud, replicaCount=2)
     assert told_by(cloud, lambda: scale(cloud, cluster_id, 1)) == []
     assert replicas(cloud, cluster_id) == ["running", "terminating"]

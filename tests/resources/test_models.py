@@ -27,7 +27,7 @@ def test_the_list_is_free_and_needs_no_balance(open_cloud: Callable[..., Cloud])
 
 
 def test_the_list_is_there_without_batch_access(cloud: Cloud) -> None:
-    cloud.do("batch.set_access", name="acme", enabled=False)
+    cloud.do("org.set_feature", name="acme", feature="batch", enabled=False)
     assert cloud.get("/v1/models").status == 200
 
 

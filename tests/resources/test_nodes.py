@@ -9,7 +9,7 @@ import pytest
 
 from simulator.domain.capacity import NODE_STATES, Claim, Node
 from simulator.kernel.refusal import Refusal
-from simulator.resources.provider import NODE_LIFE
+from simulator.resources.provider.lifecycle import NODE_LIFE
 from tests.support.cloud import Cloud
 from tests.support.invariants import check_world
 

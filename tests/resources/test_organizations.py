@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from simulator import assets
 from simulator.domain import access
-from simulator.domain.access import ApiKey, Membership, Organization, User
+from simulator.domain.access import FEATURES, ApiKey, Membership, Organization, User
 from simulator.domain.metering import Account
 from simulator.fixture import FixtureError, build
 from simulator.kernel.refusal import Refusal
@@ -107,6 +107,11 @@ def test_the_number_of_owned_organizations_is_a_setting(open_cloud: Open) -> Non
     cloud = open_cloud(members__max_owned_orgs=1)
     refused(cloud.post("/v1/orgs", {"name": "Another"}, key=session_of(cloud, "owner")), 409, "conflict")
     assert cloud.post("/v1/orgs", {"name": "Another"}, key=session_of(cloud, "admin")).status == 200
+
+
+def test_where_no_organizations_can_be_made_founding_one_is_503(open_cloud: Open) -> None:
+    cloud = open_cloud(members__new_orgs=False)
+    refused(cloud.post("/v1/orgs", {"name": "Another"}, key=session_of(cloud, "owner")), 503, "unavailable")
 
 
 # -- the organization
@@ -354,6 +359,15 @@ def test_org_create_answers_a_key_that_works_and_signs_up_an_unknown_owner(cloud
         key=made["key"],
     )
     assert vm.status == 200
+
+
+def test_a_feature_is_switched_off_and_on_again(cloud: Cloud) -> None:
+    for enabled in (False, False, True, True):
+        told = cloud.do("org.set_feature", name="acme", feature="spot", enabled=enabled)
+        left = [feature for feature in FEATURES if feature != "spot" or enabled]
+        assert told == {"organization": cloud.org, "features": left}
+    with pytest.raises(Refusal, match="'spto'"):
+        cloud.do("org.set_feature", name="acme", feature="spto", enabled=True)
 
 
 def test_org_create_refuses_before_it_changes_anything(cloud: Cloud) -> None:

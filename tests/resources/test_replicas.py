@@ -322,7 +322,7 @@ def test_a_cluster_may_end_while_it_migrates(sound: Cloud, verb: str) -> None:
 
 
 def test_a_lost_terminating_replica_is_gone_at_once(open_cloud: Open) -> None:
-    cloud = open_cloud(timing__replica__teardown_s=20)
+    cloud = open_cloud(timing__teardown_s=20)
     cluster_id = run_cluster(cloud, replicaCount=2)
     cloud.post(f"/v1/clusters/{cluster_id}/scale", {"replicaCount": 1})
     cloud.do("node.set_status", name="scl-l40s-1", status="removed")

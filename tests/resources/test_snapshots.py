@@ -179,6 +179,11 @@ def test_snapshots_are_listed_newest_first_and_by_vm(cloud: Cloud) -> None:
     assert party(cloud, "globex").get(f"{PATH}?vmId={one['id']}").body == []
 
 
+@pytest.mark.parametrize("query", ["?vmId=a&vmId=b", "?vmId=%00", "?vmId=%ff"])
+def test_a_vm_that_cannot_be_meant_is_400(cloud: Cloud, query: str) -> None:
+    refused(cloud.get(PATH + query), 400, "bad_request")
+
+
 # -- what can be done with one, in each state
 
 GRID = {

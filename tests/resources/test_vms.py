@@ -272,6 +272,26 @@ def test_restart_needs_room_on_its_own_node_whatever_is_free_elsewhere(cloud: Cl
     assert cloud.post(CREATE, {"name": "elsewhere", "gpuModelId": "rtx-4090"}).status == 200
 
 
+def test_a_restart_without_room_is_503_where_that_is_the_status_of_no_room(open_cloud: Open) -> None:
+    cloud = open_cloud(capacity__refusal_status=503)
+    vm = cloud.run_vm(gpuCount=4)
+    cloud.post(f"/v1/vms/{vm['id']}/stop")
+    cloud.run_vm("squatter", gpuCount=4)
+    answer = cloud.post(f"/v1/vms/{vm['id']}/restart")
+    assert (answer.status, answer.code) == (503, "VM_NODE_BUSY")
+
+
+@pytest.mark.parametrize(("taken", "lacking"), [({"vcpu": 57}, "CPU"), ({"ram_gb": 240}, "RAM")])
+def test_a_restart_without_room_says_what_its_node_lacks(
+    cloud: Cloud, taken: dict[str, int], lacking: str
+) -> None:
+    vm = cloud.run_vm(gpuModelId=None, preferredRegions=["us-east"])
+    cloud.post(f"/v1/vms/{vm['id']}/stop")
+    cloud.do("capacity.seize", node_of="trainer", **taken)
+    message = cloud.post(f"/v1/vms/{vm['id']}/restart").body["error"]
+    assert message.endswith(f"ash-cpu-1: {lacking}")
+
+
 def test_a_restart_boots_from_the_cached_image(cloud: Cloud) -> None:
     vm = cloud.run_vm()
     cloud.post(f"/v1/vms/{vm['id']}/stop")
@@ -344,6 +364,15 @@ def test_visibility_opens_and_closes_the_endpoint_at_once(cloud: Cloud) -> None:
     assert cloud.post(f"/v1/vms/{vm['id']}/visibility", {"public": True}).body["public"] is True
     assert cloud.vm(vm["id"])["public"] is True
     assert cloud.post(f"/v1/vms/{vm['id']}/visibility", {"public": False}).body["public"] is False
+
+
+def test_where_public_endpoints_are_switched_off_none_is_opened_and_all_can_be_closed(cloud: Cloud) -> None:
+    path = f"/v1/vms/{cloud.launch(public=True)['id']}/visibility"
+    cloud.do("org.set_feature", id=cloud.org, feature="public", enabled=False)
+    assert "FEATURE_DISABLED 'public'" in refused(cloud, 409, public=True)
+    answer = cloud.post(path, {"public": True})
+    assert (answer.status, answer.code) == (409, "FEATURE_DISABLED")
+    assert cloud.post(path, {"public": False}).body["public"] is False
 
 
 def test_terminate_frees_everything_and_is_final(cloud: Cloud) -> None:
@@ -456,6 +485,29 @@ def test_only_spot_vms_can_be_reclaimed(cloud: Cloud) -> None:
     cloud.do("vm.reclaim", name="cheap")
     ended = cloud.vm(vm["id"])
     assert (ended["status"], ended["statusReason"]) == ("terminated", "spot_reclaimed_by_capacity_owner")
+
+
+def test_who_has_reserved_spot_capacity_takes_it(cloud: Cloud) -> None:
+    vm = cloud.run_vm("cheap", tier="spot", gpuModelId="rtx-3090")
+    cloud.do("vm.reclaim", id=vm["id"], by="reservation")
+    assert cloud.vm(vm["id"])["statusReason"] == "spot_preempted_for_reservation_tenant"
+
+
+def test_a_tier_that_is_switched_off_is_409(cloud: Cloud) -> None:
+    cloud.do("org.set_feature", id=cloud.org, feature="spot", enabled=False)
+    assert "FEATURE_DISABLED 'spot'" in refused(cloud, 409, tier="spot")
+    cloud.launch(tier="community")
+    cloud.do("org.set_feature", id=cloud.org, feature="spot", enabled=True)
+    cloud.launch(gpuModelId="rtx-3090", tier="spot")
+
+
+def test_where_stopping_is_switched_off_a_vm_runs_on_until_it_is_terminated(cloud: Cloud) -> None:
+    vm = cloud.run_vm()
+    cloud.do("org.set_feature", id=cloud.org, feature="stop", enabled=False)
+    answer = cloud.post(f"/v1/vms/{vm['id']}/stop")
+    assert (answer.status, answer.code) == (409, "STOP_DISABLED")
+    assert cloud.vm(vm["id"])["status"] == "running"
+    assert cloud.post(f"/v1/vms/{vm['id']}/terminate").body["status"] == "terminated"
 
 
 def test_a_linked_telegram_account_shows(cloud: Cloud) -> None:

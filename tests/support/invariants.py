@@ -19,6 +19,7 @@ from simulator.resources.clusters.replicas import consecutive_failures
 from simulator.resources.clusters.states import PLACED as REPLICA_PLACED
 from simulator.resources.clusters.states import WANTED, Cluster, Replica
 from simulator.resources.files import File, Upload
+from simulator.resources.provider.tokens import ProvisioningToken
 from simulator.resources.runners.lifecycle import RunnerJob, RunnerPool
 from simulator.resources.snapshots import Snapshot
 from simulator.resources.transfers import RESOURCES, Transfer
@@ -28,6 +29,10 @@ from tests.support.money import (
     funds_follow_the_waterfall,
     payments_are_booked_once,
     recharges_are_in_order,
+)
+from tests.support.providers import (
+    nodes_belong_to_providers,
+    tokens_serve_no_more_nodes_than_they_are_for,
 )
 from tests.support.runners import runner_jobs_start_first_in_first_out, runner_pools_are_never_oversold
 
@@ -52,6 +57,8 @@ def check_world(world: World) -> None:
         an_empty_balance_is_noticed_within_a_tick,
         timers_have_owners,
         people_are_in_order,
+        nodes_belong_to_providers,
+        tokens_serve_no_more_nodes_than_they_are_for,
         runner_pools_are_never_oversold,
         runner_jobs_start_first_in_first_out,
         batches_count_no_more_than_they_have,
@@ -110,7 +117,7 @@ def accounts_know_their_sessions(world: World) -> None:
         weighted = sum(session.rate_cents * session.created_at_ms for session in opened)
         assert account.weighted == weighted, account
         of_account = [row for row in world.rows(UsageSession) if row.organization_id == account.id]
-        used = sum(session.cents(world.now_ms) for session in of_account)
+        used = sum(session.cents(world) for session in of_account)
         debited = -sum(
             line.amount_cents
             for line in world.select(Transaction, "organization", account.id)
@@ -237,10 +244,13 @@ OWNERS: dict[str, Callable[[World, str], Row | None]] = {
     "replica": lambda world, row_id: world.find(Replica, row_id),
     "snapshot": lambda world, row_id: world.find(Snapshot, row_id),
     "vm": lambda world, row_id: world.find(Vm, row_id),
+    "place": lambda world, row_id: world.find(Claim, row_id),
     "runner": lambda world, row_id: world.find(RunnerJob, row_id) or world.find(RunnerPool, row_id),
     "file": lambda world, row_id: world.find(File, row_id) or world.find(Upload, row_id),
     "batch": lambda world, row_id: world.find(Batch, row_id),
     "inference": lambda world, row_id: world.find(Organization, row_id),
+    "node": lambda world, row_id: world.find(Node, row_id),
+    "token": lambda world, row_id: world.find(ProvisioningToken, row_id),
     "webhook": lambda world, row_id: world.find(Delivery, row_id),
     "billing": lambda world, row_id: world.find(Organization, row_id),
 }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.domain import metering
+from simulator.domain import funding, metering
 from simulator.domain.cards import Card
-from simulator.domain.metering import GRANTS, USAGE, Account, Transaction
+from simulator.domain.funding import Bands
+from simulator.domain.metering import GRANTS, USAGE, Account, Transaction, UsageSession
 from simulator.kernel.world import World
 from simulator.resources.billing import recharge
 from simulator.resources.billing.payments import Payment, PromoCode
@@ -34,8 +35,20 @@ def funds_follow_the_waterfall(world: World) -> None:
         available = metering.available_cents(world, account.id)
         assert free + paid - debt == available, account
         assert not (paid and debt), account
-        all_used = used + metering.accrued_cents(world, account.id)
-        assert free == max(0, granted - all_used), account
+        sessions = [row for row in world.rows(UsageSession) if row.organization_id == account.id]
+        bands = [cents_are_funded_once(world, session) for session in sessions]
+        begun_otherwise = len(bands)  # so many cents at the most became full by free credit, and only that
+        assert free + sum(cents.free for cents in bands) <= granted + begun_otherwise, account
+
+
+def cents_are_funded_once(world: World, session: UsageSession) -> Bands:
+    """All the time and every cent of a session are in one band."""
+    cut = metering.funded(world, session)
+    assert sum(funding.time_by_band(cut)) == session.span_ms(world.now_ms), session
+    cents = funding.cents_by_band(cut, session.rate_cents, session.cents(world))
+    assert sum(cents) == session.cents(world), session
+    assert min(cents) >= 0, session
+    return cents
 
 
 def payments_are_booked_once(world: World) -> None:

@@ -13,10 +13,13 @@ from pathlib import Path
 
 from simulator import assets
 from simulator.contract import Contract, OperationSpec
+from simulator.dispatch import CREDENTIAL_KINDS
 from simulator.domain.access import scopes_for
+from simulator.kernel.operation import Operation
 from simulator.kernel.refusal import CODES
 from simulator.kernel.settings import SETTINGS, expects
 from simulator.registry import ACTIONS, AREAS, OPERATIONS
+from tests.support.reach import Documented, documented, read_exercised
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ("README.md", "docs/reference.md")
@@ -31,38 +34,37 @@ def rows(head: Iterable[str], body: Iterable[Iterable[object]]) -> str:
 
 def operations() -> str:
     specs = Contract(assets.contract_document()).operations.values()
+    known, tests = documented(), read_exercised()
     return rows(
-        ("operation", "call", "area", "scope", "effects"),
+        ("operation", "call", "area", "source", "scope", "effects", "answers", "tests"),
         (
             (
                 f"`{spec.id}`",
                 f"`{spec.method} {spec.path}`",
                 row.area,
-                _scope(row.scope, row.write),
+                known[spec.id].source,
+                _scope(spec, row),
                 row.effects,
+                _answers(known[spec.id]),
+                ", ".join(f"`{Path(file).stem}`" for file in tests.get(spec.id, ())),
             )
-            for spec in specs
-            if (row := OPERATIONS.get(spec.id))
+            for spec, row in ((spec, OPERATIONS[spec.id]) for spec in specs)
         ),
     )
 
 
-def _scope(family: str, write: bool) -> str:
+def _answers(known: Documented) -> str:
+    """The documented statuses; those of later versions in parentheses."""
+    return " ".join([*map(str, known.first), *(f"({status})" for status in known.later)])
+
+
+def _scope(spec: OperationSpec, row: Operation) -> str:
     """The scopes of which one opens the operation, as documented."""
-    if family == "any":
+    if spec.auth not in CREDENTIAL_KINDS:
+        return "–" if spec.auth == "none" else "a provisioning token"
+    if row.scope == "any":
         return "any key"
-    return " or ".join(f"`{scope}`" for scope in sorted(scopes_for("documented", family, write=write)))
-
-
-def not_simulated() -> str:
-    """Operations that answer 501 so far, by area."""
-    areas: dict[str, list[str]] = {}
-    for spec in Contract(assets.contract_document()).operations.values():
-        if spec.id not in OPERATIONS:
-            areas.setdefault(spec.tag, []).append(f"`{spec.id}`")
-    count = sum(map(len, areas.values()))
-    table = rows(("area", "operations"), ((area, ", ".join(names)) for area, names in areas.items()))
-    return f"{count} of 112 operations answer 501 `not_simulated` so far:\n\n{table}" if count else ""
+    return " or ".join(f"`{scope}`" for scope in sorted(scopes_for("documented", row.scope, write=row.write)))
 
 
 def control() -> str:
@@ -149,7 +151,6 @@ def lifecycles() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "operations": operations,
-    "not-simulated": not_simulated,
     "control": control,
     "errors": errors,
     "settings": settings,
@@ -163,14 +164,24 @@ def printed(text: str) -> str:
     return BLOCK.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}{found[3]}", text)
 
 
-def main() -> None:
+def stale() -> list[str]:
+    """Documents with a block that is to be printed again."""
+    texts = {name: (ROOT / name).read_text("utf-8") for name in DOCUMENTS}
+    return [name for name, text in texts.items() if printed(text) != text]
+
+
+def write() -> None:
     for name in DOCUMENTS:
         path = ROOT / name
-        text = path.read_text("utf-8")
-        if printed(text) != text:
-            print(f"{name}: {'printed again' if '--write' in sys.argv else 'stale; run make tables'}")
-            if "--write" in sys.argv:
-                path.write_text(printed(text), "utf-8")
+        path.write_text(printed(path.read_text("utf-8")), "utf-8")
+
+
+def main() -> None:
+    writing = "--write" in sys.argv
+    for name in stale():
+        print(f"{name}: {'printed again' if writing else 'stale; run make tables'}")
+    if writing:
+        write()
 
 
 if __name__ == "__main__":

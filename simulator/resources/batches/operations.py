@@ -8,20 +8,23 @@ from typing import Any
 import msgspec
 
 from simulator.domain import inference
-from simulator.domain.access import Organization
 from simulator.kernel import page
 from simulator.kernel.instant import SECOND_MS
 from simulator.kernel.operation import Call
 from simulator.kernel.refusal import Refusal
 from simulator.kernel.streams import BASE62
-from simulator.kernel.target import Target, pick
-from simulator.kernel.world import World, by_age
+from simulator.kernel.world import Row, World, by_age
 from simulator.resources import files
 from simulator.resources.batches import lifecycle
 from simulator.resources.batches.lifecycle import WINDOW_MS, Batch, area
 from simulator.resources.files import File
 
 DEFAULT_LIMIT = 20
+
+
+class Outage(Row, frozen=True, kw_only=True):
+    """There while a part of the service is down; the id says which."""
+
 
 # -- operations --------------------------------------------------------------------------------------------
 
@@ -52,6 +55,7 @@ def list_batches(call: Call) -> dict[str, Any]:
 def create_batch(call: Call) -> dict[str, Any]:
     """Exactly one of `input_file_id` and `requests` [2026-07]; requests become a file [choice]."""
     world, body, organization_id = call.world, call.body, call.organization_id
+    _check_available(world)
     sources = [name for name in ("input_file_id", "requests") if name in body]
     if len(sources) != 1:
         given = "both" if sources else "neither"
@@ -86,7 +90,14 @@ def get_batch(call: Call, batch: Batch) -> dict[str, Any]:
 @area.operation("cancelBatch", write=True, finds=Batch, effects="→ cancelling → cancelled; done work billed")
 def cancel_batch(call: Call, batch: Batch) -> dict[str, Any]:
     """409 where it has ended [2026-07]; again while cancelling changes nothing [choice]."""
+    _check_available(call.world)
     return _batch(call.world, lifecycle.move(call.world, batch, "cancel"))
+
+
+def _check_available(world: World) -> None:
+    """503 while the Batch API is down [2026-07: listed on what creates and cancels]."""
+    if world.find(Outage, "batch"):
+        raise Refusal("unavailable", "the Batch API is down (action batch.set_available)")
 
 
 def _check_model(world: World, endpoint: str, model: str) -> None:
@@ -147,17 +158,18 @@ def _batch(world: World, batch: Batch) -> dict[str, Any]:
 # -- actions -----------------------------------------------------------------------------------------------
 
 
-class Access(Target, kw_only=True):
-    """Which organization, and whether it may use the Batch API."""
+class Availability(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Whether the Batch API is up."""
 
-    enabled: bool
+    available: bool
 
 
-@area.action("batch.set_access", Access)
-def set_access(world: World, what: Access) -> dict[str, Any]:
-    """OpenRelay opens or closes the Batch API to an organization; batches under way go on."""
-    organization = pick(world, Organization, what, "slug", "name")
-    others = tuple(feature for feature in organization.features if feature != "batch")
-    features = (*others, "batch") if what.enabled else others
-    world.change(organization, features=features)
-    return {"organization": organization.id, "batch": what.enabled}
+@area.action("batch.set_available", Availability)
+def set_available(world: World, what: Availability) -> dict[str, Any]:
+    """The Batch API goes down, or comes back; meanwhile no batch is created or cancelled, and all go on."""
+    outage = world.find(Outage, "batch")
+    if what.available and outage:
+        world.delete(outage)
+    if not what.available and not outage:
+        world.put(Outage(id="batch", created_at_ms=world.now_ms))
+    return {"available": what.available}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.domain import events, inference, metering
+from simulator.domain import events, hosting, inference, metering
 from simulator.domain.access import Organization
 from simulator.domain.metering import Account, Transaction, UsageSession
 from simulator.kernel.clock import Grade
@@ -24,8 +24,6 @@ from simulator.resources.vms import lifecycle as vms
 from simulator.resources.vms.lifecycle import Vm
 
 NEWEST_TRANSACTIONS = 25
-INTERNAL_TYPES = ("provider_payout",)
-"""Left out of the balance answer [2026-10 sdk]."""
 
 
 @area.operation("getBalance")
@@ -57,9 +55,7 @@ def get_balance(call: Call) -> dict[str, Any]:
 
 def newest_lines(world: World, organization_id: str) -> list[Transaction]:
     bucket = world.bucket(Transaction, "organization", organization_id)
-    lines = (world.get(Transaction, entry[-1]) for entry in reversed(bucket))
-    shown = (line for line in lines if line.type not in INTERNAL_TYPES)
-    return [line for _, line in zip(range(NEWEST_TRANSACTIONS), shown, strict=False)]
+    return [world.get(Transaction, entry[-1]) for entry in bucket[: -NEWEST_TRANSACTIONS - 1 : -1]]
 
 
 def _line(line: Transaction) -> dict[str, Any]:
@@ -77,7 +73,7 @@ def _line(line: Transaction) -> dict[str, Any]:
 def month_cents(world: World, organization_id: str, month: str) -> int:
     """Usage of a UTC calendar month so far."""
     sessions = world.select(UsageSession, "month", (organization_id, month))
-    return sum(session.cents(world.now_ms) for session in sessions)
+    return sum(session.cents(world) for session in sessions)
 
 
 # -- the watch over the balance ----------------------------------------------------------------------------
@@ -174,10 +170,12 @@ def end_month(world: World, month: str) -> None:
 
 @area.timer("billing.settle")
 def settle(world: World, month: str) -> None:
-    """Debit the usage of an ended month, one line per organization [2026-10 sdk; choice of the moment]."""
+    """Debit the usage of an ended month, one line per organization [2026-10 sdk; choice of the moment], and
+    settle what providers have earned with it."""
     for account in world.rows(Account):
         cents = month_cents(world, account.id, month)
         if cents:
-            metering.post(world, account.id, -cents, ("usage_debit", "usage"), f"Usage {month}")
-            debited = world.get(Account, account.id)
-            world.change(debited, closed_cents=debited.closed_cents - cents)
+            owed = account.closed_cents - cents
+            text, kind = f"Usage {month}", ("usage_debit", "usage")
+            metering.post(world, account.id, -cents, kind, text, closed_cents=owed)
+        hosting.settle(world, account.id, month)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from simulator.domain import cards, metering
-from simulator.domain.access import Organization, organization_of_slug
+from simulator.domain.access import DELETED, Organization, organization_of_slug
 from simulator.domain.cards import Card
 from simulator.domain.metering import Account
 from simulator.kernel.instant import month_of
@@ -70,7 +70,7 @@ def _book(world: World, what: Amount, sign: int, kind: tuple[str, str]) -> dict[
 @area.action("account.set_status", Standing)
 def set_status(world: World, what: Standing) -> dict[str, Any]:
     """OpenRelay changes the standing of an account; suspension stops its workloads."""
-    organization = pick(world, Organization, what, "slug", "name")
+    organization = _pick(world, what)
     if what.status not in ACCOUNT_STATES:
         raise Refusal(
             "bad_request", f"status {what.status!r} is unknown; known are {', '.join(ACCOUNT_STATES)}"
@@ -80,6 +80,24 @@ def set_status(world: World, what: Standing) -> dict[str, Any]:
         stop_workloads(world, organization.id, "auto_stopped_account_suspended")
     recharge.arm(world, organization.id)
     return {"organization": organization.id, "status": what.status}
+
+
+@area.action("org.delete", Target)
+def delete_organization(world: World, what: Target) -> dict[str, Any]:
+    """An organization is deleted: its workloads stop, and nobody can act in it any more."""
+    organization = _pick(world, what)
+    world.change(organization, account_status=DELETED)
+    stop_workloads(world, organization.id, "auto_stopped_organization_deleted")
+    recharge.arm(world, organization.id)
+    return {"organization": organization.id}
+
+
+def _pick(world: World, what: Target) -> Organization:
+    """An organization that is there."""
+    organization = pick(world, Organization, what, "slug", "name")
+    if organization.account_status == DELETED:
+        raise Refusal("conflict", f"{organization.slug} has been deleted")
+    return organization
 
 
 @area.action("account.set_spend_limit", SpendLimit)

@@ -9,7 +9,6 @@ import msgspec
 from simulator.domain import capacity, metering, workload
 from simulator.domain.access import organization_of_slug
 from simulator.kernel import page
-from simulator.kernel.instant import SECOND_MS, month_of, month_start
 from simulator.kernel.operation import Call
 from simulator.kernel.refusal import Refusal
 from simulator.kernel.target import Target, pick
@@ -158,10 +157,8 @@ class ClusterSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 @area.seed("clusters", list[ClusterSpec])
 def seed_clusters(world: World, specs: list[ClusterSpec]) -> None:
-    longest_s = (world.now_ms - month_start(month_of(world.now_ms))) // SECOND_MS
     for spec in specs:
         owner = organization_of_slug(world, spec.organization)
-        assert 0 <= spec.running_for_s <= longest_s, f"{spec.name} did not begin in the month of `start`"
         _settle(world, owner.id, spec)
 
 
@@ -183,7 +180,7 @@ def _settle(world: World, organization_id: str, spec: ClusterSpec) -> None:
     shape = shape_of(world, wish | {"resourceSize": spec.size})
     count = check_count(world, spec.replicas)
     template = workload.choose_template(world, None, shape)
-    began = world.now_ms - spec.running_for_s * SECOND_MS
+    began = workload.began_ms(world, spec.name, spec.running_for_s)
     cluster = new_cluster(
         world,
         created_at_ms=began,

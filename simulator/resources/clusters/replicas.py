@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.domain import capacity, events, metering, workload
+from simulator.domain import capacity, events, workload
 from simulator.domain.capacity import Fit, Shape
 from simulator.kernel.clock import Grade
 from simulator.kernel.instant import SECOND_MS
-from simulator.kernel.machine import NEW, Capacity, Meter, Step
+from simulator.kernel.machine import NEW, Capacity, Step
 from simulator.kernel.refusal import Refusal
 from simulator.kernel.world import World
 from simulator.resources.clusters.states import REPLICA_LIFE, WANTED, Cluster, Replica, replica_label
@@ -53,13 +53,17 @@ def move(world: World, replica: Replica, trigger: str, *, fit: Fit | None = None
     """Carry out one row of the table: capacity, meter, the row itself, timers, event."""
     step = REPLICA_LIFE.step(replica.status, trigger, replica_label(replica))
     before, target = replica.status, step.target_from(replica.status)
-    replica = _hold_capacity(world, replica, step, fit)
+    workload.hold_place(world, replica.id, step, fit, torn_down=before == "terminating")
     replica = world.change(
-        replica, status=target, run=replica.run + 1, **_consequences(world, replica, trigger, target)
+        replica,
+        status=target,
+        run=replica.run + 1,
+        **_place(replica, step, fit),
+        **_consequences(world, replica, trigger, target),
     )
     told = {"resource": replica.id, "name": replica.name, "from": before, "to": target}
     outer, world.cause = world.cause, world.note("transition", **told, trigger=trigger)
-    _meter(world, replica, step.meter)
+    workload.run_meter(world, replica.id, step.meter, lambda: session_fields(world, replica))
     if target == "provisioning":
         _plan_start(world, replica)
     if step.event:
@@ -70,18 +74,12 @@ def move(world: World, replica: Replica, trigger: str, *, fit: Fit | None = None
     return replica
 
 
-def _hold_capacity(world: World, replica: Replica, step: Step, fit: Fit | None) -> Replica:
-    """What a step does to the place on the node, as the table says. No disk outlives a replica's place."""
-    if step.capacity is Capacity.claim:
-        assert fit is not None, f"{step.trigger} of {replica.id} needs a place"
-        capacity.claim(world, fit, replica.id)
+def _place(replica: Replica, step: Step, fit: Fit | None) -> dict[str, Any]:
+    """Fields that follow from what a step does to the place. No disk outlives a replica's place."""
+    if fit is not None:
         start = "cached" if fit.node.id == replica.image_on else "fresh"
-        return world.change(replica, node_id=fit.node.id, start=start)
-    if step.capacity is Capacity.free and replica.node_id:
-        capacity.free(world, replica.id)
-        workload.admit_later(world)
-        return world.change(replica, node_id="")
-    return replica
+        return {"node_id": fit.node.id, "start": start}
+    return {"node_id": ""} if step.capacity is Capacity.free else {}
 
 
 def _consequences(world: World, replica: Replica, trigger: str, target: str) -> dict[str, Any]:
@@ -102,14 +100,6 @@ def _consequences(world: World, replica: Replica, trigger: str, target: str) -> 
     if target == "stopped":
         return gone | {"expected": False}
     return gone | ({"terminated_at_ms": world.now_ms} if target == "terminated" else {})
-
-
-def _meter(world: World, replica: Replica, meter: Meter) -> None:
-    begins = meter is Meter.begin and world.settings.word("billing.open_at") == "deploying"
-    if begins or (meter is Meter.open and metering.open_session_of(world, replica.id) is None):
-        metering.open_session(world, metering.new_session(world, **session_fields(world, replica)))
-    if meter is Meter.close:
-        metering.close_session(world, replica.id)
 
 
 def session_fields(world: World, replica: Replica) -> dict[str, Any]:
@@ -148,7 +138,7 @@ def end(world: World, replica: Replica) -> None:
     """Let a replica go for good, and the one that it was to replace."""
     former = world.find(Replica, replica.replaces)
     ending = move(world, replica, "end")
-    span = workload.draw_ms(world, "replica.teardown")
+    span = workload.draw_ms(world, "teardown")
     if span == 0:
         move(world, ending, "ended")
     elif span is not None:

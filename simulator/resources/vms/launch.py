@@ -32,6 +32,9 @@ def launch(call: Call, body: dict[str, Any], forked_from: str = "") -> Vm:
     template = workload.choose_template(world, body.get("templateId"), shape)
     port = workload.check_port("containerPort", body.get("containerPort", 80))
     check_receiver(world, organization_id, name)
+    for feature, wanted in (("spot", shape.tier == "spot"), ("public", body.get("public"))):
+        if wanted:
+            workload.check_feature(world, organization_id, feature, "FEATURE_DISABLED")
     fit = _place_or_queue(world, shape)
     vm = new_vm(world, organization_id, name, shape, template)
     vm = msgspec.structs.replace(

@@ -14,7 +14,7 @@ from simulator.domain import capacity, events, metering, workload
 from simulator.domain.capacity import Fit, Node, Shape
 from simulator.kernel.clock import Grade
 from simulator.kernel.instant import DAY_MS
-from simulator.kernel.machine import NEW, SAME, Capacity, Machine, Meter, Step, row
+from simulator.kernel.machine import NEW, SAME, Capacity, Machine, Step, row
 from simulator.kernel.operation import Area
 from simulator.kernel.refusal import Refusal
 from simulator.kernel.world import Index, Row, World
@@ -149,19 +149,20 @@ def move(world: World, vm: Vm, trigger: str, *, fit: Fit | None = None, reason: 
     if step.target == SAME and step.reason is None:
         return vm
     before = vm.status
-    vm = _hold_capacity(world, vm, step, fit)
+    workload.hold_place(world, vm.id, step, fit)
     vm = world.change(
         vm,
         status=target,
         reason=next(word for word in (reason, step.reason, vm.reason) if word is not None),
         run=vm.run + 1,
         updated_at_ms=world.now_ms,
+        **_place(vm, step, fit),
         **_consequences(world, vm, target),
     )
     told = {"resource": vm.id, "name": vm.name, "from": before, "to": target}
     cause = world.note("transition", **told, trigger=trigger, reason=vm.reason)
     outer, world.cause = world.cause, cause
-    _meter(world, vm, step.meter)
+    workload.run_meter(world, vm.id, step.meter, lambda: session_fields(world, vm))
     _plan(world, vm, before)
     if step.event:
         events.record(world, vm.organization_id, step.event, vm, event_data(vm))
@@ -169,21 +170,12 @@ def move(world: World, vm: Vm, trigger: str, *, fit: Fit | None = None, reason: 
     return vm
 
 
-def _hold_capacity(world: World, vm: Vm, step: Step, fit: Fit | None) -> Vm:
-    """What a step does to the place on the node, as the table says."""
-    if step.capacity is Capacity.claim:
-        assert fit is not None, f"{step.trigger} of {vm.id} needs a place"
-        capacity.claim(world, fit, vm.id)
-        return world.change(vm, node_id=fit.node.id, guest_ram_mb=fit.guest_ram_mb, guest_vcpu=fit.vcpu)
-    if step.capacity is Capacity.release:
-        capacity.release(world, vm.id)
-        workload.admit_later(world)
-    if step.capacity is Capacity.free:
-        capacity.free(world, vm.id)
-        workload.admit_later(world)
-        if vm.status in ("stopped", "failed") and step.target == SAME:
-            return world.change(vm, node_id="", cached=False, forked_from="")
-    return vm
+def _place(vm: Vm, step: Step, fit: Fit | None) -> dict[str, Any]:
+    """Fields that follow from what a step does to the place; one at rest that loses its disk has no node."""
+    if fit is not None:
+        return {"node_id": fit.node.id, "guest_ram_mb": fit.guest_ram_mb, "guest_vcpu": fit.vcpu}
+    lost = step.capacity is Capacity.free and step.target == SAME
+    return {"node_id": "", "cached": False, "forked_from": ""} if lost else {}
 
 
 def _consequences(world: World, vm: Vm, target: str) -> dict[str, Any]:
@@ -200,14 +192,6 @@ def _consequences(world: World, vm: Vm, target: str) -> dict[str, Any]:
     return {**gone, "terminated_at_ms": world.now_ms} if target == "terminated" else gone
 
 
-def _meter(world: World, vm: Vm, meter: Meter) -> None:
-    begins = meter is Meter.begin and world.settings.word("billing.open_at") == "deploying"
-    if begins or (meter is Meter.open and metering.open_session_of(world, vm.id) is None):
-        metering.open_session(world, metering.new_session(world, **session_fields(world, vm)))
-    if meter is Meter.close:
-        metering.close_session(world, vm.id)
-
-
 def session_fields(world: World, vm: Vm) -> dict[str, Any]:
     """What a billing session of the VM says: the rate is the catalogue's of this moment."""
     return {
@@ -216,8 +200,22 @@ def session_fields(world: World, vm: Vm) -> dict[str, Any]:
         "node_id": vm.node_id,
         "key": workload.usage_key(vm.shape, vm.resource_size),
         "count": vm.shape.gpus or 1,
-        "rate_cents": workload.rate_cents(world, vm.shape, vm.resource_size),
+        "rate_cents": rate_cents(world, vm),
     }
+
+
+def rate_cents(world: World, vm: Vm) -> int:
+    """What the VM would be billed from now on: the catalogue's price, or nothing."""
+    return 0 if non_billable(world, vm) else workload.rate_cents(world, vm.shape, vm.resource_size)
+
+
+def non_billable(world: World, vm: Vm) -> bool:
+    """Whether a provider's VM is on its own reserved node [2026-10 sdk]: one that was asked for by its id
+    [choice: a VM that only happens to land on a node of its owner is billed as everywhere]."""
+    return (
+        vm.shape.node_id == vm.node_id != ""
+        and world.get(Node, vm.node_id).organization_id == vm.organization_id
+    )
 
 
 def _plan(world: World, vm: Vm, before: str) -> None:
@@ -291,6 +289,13 @@ def give_up(world: World, vm_id: str, run: int) -> None:
     vm = _of_run(world, vm_id, run, "interrupted")
     if vm:
         move(world, vm, "give_up")
+
+
+@area.timer(workload.TORN_DOWN)
+def free_place(world: World, claim_id: str) -> None:
+    """What a VM or a replica ran on is torn down."""
+    capacity.free(world, claim_id)
+    workload.admit_later(world)
 
 
 @area.timer("vm.admit")

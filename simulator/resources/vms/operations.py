@@ -10,7 +10,7 @@ from simulator.domain import capacity, metering, workload
 from simulator.domain.access import Organization, organization_of_slug
 from simulator.domain.ssh import SshKey
 from simulator.kernel import page
-from simulator.kernel.instant import SECOND_MS, iso, month_of, month_start
+from simulator.kernel.instant import iso
 from simulator.kernel.machine import Capacity
 from simulator.kernel.money import runway_hours
 from simulator.kernel.operation import Call
@@ -24,7 +24,16 @@ from simulator.resources.vms.launch import (
     new_vm,
     own_place,
 )
-from simulator.resources.vms.lifecycle import LIFECYCLE, Vm, area, end_stage, label, move, session_fields
+from simulator.resources.vms.lifecycle import (
+    LIFECYCLE,
+    Vm,
+    area,
+    end_stage,
+    label,
+    move,
+    non_billable,
+    session_fields,
+)
 from simulator.resources.vms.views import current_rate_cents, detail, summary
 
 # -- operations --------------------------------------------------------------------------------------------
@@ -82,16 +91,17 @@ def get_vm_burn(call: Call, vm: Vm) -> dict[str, Any]:
     }
     if session:
         burn |= {
-            "accruedSessionCents": session.cents(world.now_ms),
+            "accruedSessionCents": session.cents(world),
             "sessionStartedAt": iso(session.created_at_ms),
         }
     if vm.shape.gpus:
         burn |= {"gpuCount": vm.shape.gpus, "perGpuCents": rate // vm.shape.gpus}
-    return burn
+    return burn | ({"nonBillable": True} if non_billable(world, vm) else {})
 
 
 @area.operation("stopVm", write=True, finds=Vm, effects="→ stopped")
 def stop_vm(call: Call, vm: Vm) -> dict[str, Any]:
+    workload.check_feature(call.world, vm.organization_id, "stop", "STOP_DISABLED")
     return summary(call.world, move(call.world, vm, "stop"))
 
 
@@ -168,6 +178,8 @@ def attach_vm_ssh_key(call: Call, vm: Vm) -> None:
 @area.operation("setVmVisibility", write=True, finds=Vm, effects="endpoint opened or closed")
 def set_vm_visibility(call: Call, vm: Vm) -> dict[str, Any]:
     LIFECYCLE.step(vm.status, "set_visibility", label(vm))
+    if call.body["public"]:
+        workload.check_feature(call.world, vm.organization_id, "public", "FEATURE_DISABLED")
     return summary(
         call.world, call.world.change(vm, public=call.body["public"], updated_at_ms=call.world.now_ms)
     )
@@ -178,6 +190,8 @@ def get_vm_telegram_link(call: Call, vm: Vm) -> dict[str, Any]:
     return {"present": bool(vm.telegram), **vm.telegram}
 
 
+PREEMPTED = "spot_preempted_for_reservation_tenant"
+
 # -- actions -----------------------------------------------------------------------------------------------
 
 
@@ -185,6 +199,12 @@ class Failure(Target):
     """Which VM, and what its statusReason will say."""
 
     reason: str = "container failed to start: image pull failed"
+
+
+class Reclaim(Target, kw_only=True):
+    """Which VM, and for whom: the owner of the capacity, or a tenant who has reserved it."""
+
+    by: Literal["owner", "reservation"] = "owner"
 
 
 class TelegramLink(Target):
@@ -206,13 +226,13 @@ def fail_vm(world: World, what: Failure) -> dict[str, Any]:
     return _told(move(world, _fitting(world, what, "fail"), "fail", reason=what.reason))
 
 
-@area.action("vm.reclaim", Target)
-def reclaim_vm(world: World, what: Target) -> dict[str, Any]:
-    """The owner of spot capacity takes it back: terminated."""
-    vm = _fitting(world, what, "reclaim")
+@area.action("vm.reclaim", Reclaim)
+def reclaim_vm(world: World, what: Reclaim) -> dict[str, Any]:
+    """The owner of spot capacity takes it back, or who has reserved it takes it: terminated."""
+    vm = _fitting(world, Target(id=what.id, name=what.name, select=what.select), "reclaim")
     if vm.shape.tier != "spot":
         raise Refusal("conflict", f"{label(vm)} is of tier {vm.shape.tier}; only spot VMs can be reclaimed")
-    return _told(move(world, vm, "reclaim"))
+    return _told(move(world, vm, "reclaim", reason=PREEMPTED if what.by == "reservation" else None))
 
 
 @area.action("vm.proceed", Target)
@@ -268,10 +288,8 @@ class VmSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 @area.seed("vms", list[VmSpec])
 def seed_vms(world: World, specs: list[VmSpec]) -> None:
-    longest_s = (world.now_ms - month_start(month_of(world.now_ms))) // SECOND_MS
     for spec in specs:
         owner = organization_of_slug(world, spec.organization)
-        assert 0 <= spec.running_for_s <= longest_s, f"{spec.name} did not begin in the month of `start`"
         _settle(world, owner.id, spec)
 
 
@@ -292,7 +310,7 @@ def _settle(world: World, organization_id: str, spec: VmSpec) -> None:
     shape = workload.shape_of(world, wish)
     name = workload.check_name(spec.name)
     vm = new_vm(world, organization_id, name, shape, workload.choose_template(world, None, shape))
-    began = world.now_ms - spec.running_for_s * SECOND_MS
+    began = workload.began_ms(world, spec.name, spec.running_for_s)
     vm = msgspec.structs.replace(vm, created_at_ms=began, resource_size=spec.size or vm.resource_size)
     if spec.status == "deploying":
         move(world, world.put(vm), "create", fit=capacity.place(world, shape))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.domain import metering, products, workload
+from simulator.domain import metering, products
 from simulator.domain.capacity import Node
 from simulator.kernel.instant import iso
 from simulator.kernel.streams import digest_number
 from simulator.kernel.world import World
-from simulator.resources.vms.lifecycle import Vm, endpoint_url
+from simulator.resources.vms.lifecycle import Vm, endpoint_url, non_billable, rate_cents
 
 GB = 10**9
 
@@ -49,7 +49,7 @@ def summary(world: World, vm: Vm) -> dict[str, Any]:
 def current_rate_cents(world: World, vm: Vm) -> int:
     """The locked rate of the open session, else what the catalogue asks now [2026-07]."""
     session = metering.open_session_of(world, vm.id)
-    return session.rate_cents if session else workload.rate_cents(world, vm.shape, vm.resource_size)
+    return session.rate_cents if session else rate_cents(world, vm)
 
 
 def detail(world: World, vm: Vm) -> dict[str, Any]:
@@ -83,6 +83,8 @@ def detail(world: World, vm: Vm) -> dict[str, Any]:
         "terminatedAt": vm.terminated_at_ms,
     }
     view |= {name: iso(moment) for name, moment in moments.items() if moment is not None}
+    if non_billable(world, vm):
+        view["nonBillable"] = True
     return view | _node(world, vm) | _template(world, vm)
 
 

@@ -1,0 +1,1 @@
+"""The provider side: nodes and what becomes of them, provisioning tokens, enrolment, earnings."""
