@@ -19,8 +19,10 @@ ARGS ?=
 PYTEST_ARGS ?=
 # Requests that schemathesis makes up per operation: make conformance EXAMPLES=1000
 EXAMPLES ?= 100
+TIMES ?= 30
+MINUTES ?= 10
 
-.PHONY: help serve test lint types fmt tables conformance bench bench-quick clean programs install-programs
+.PHONY: help serve test lint types fmt tables conformance explore soak bench bench-quick clean programs install-programs
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,11 +45,17 @@ fmt: $(DEV) ## repair format, order of imports and what else ruff can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-tables: $(DEV) ## print the tables in the documentation again
+tables: $(DEV) ## print the tables in the documentation and the schema of scenarios again
 	$(PYTHON) -m tests.support.tables --write
 
 conformance: $(DEV) ## schemathesis against the contract, longer than in the tests: EXAMPLES=100
 	CONFORMANCE_EXAMPLES=$(EXAMPLES) $(PYTHON) -m pytest -n auto tests/conformance $(PYTEST_ARGS)
+
+explore: $(DEV) ## the random walks, so many times as far as in the tests: TIMES=30
+	PROPERTY_TIMES=$(TIMES) $(PYTHON) -m pytest -n auto tests/properties $(PYTEST_ARGS)
+
+soak: $(DEV) ## mixed load with faults on a live clock: MINUTES=10
+	$(PYTHON) -m tests.support.soak --minutes $(MINUTES)
 
 bench: $(DEV) ## all benchmarks
 	$(PYTHON) -m benchmarks $(ARGS)

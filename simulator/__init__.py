@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from simulator.kernel import release
+
 if TYPE_CHECKING:
     from simulator.adapters.web import create_app
     from simulator.engine import Simulator
     from simulator.worlds import Worlds
 
 __all__ = ["Simulator", "Worlds", "__version__", "create_app"]
-__version__ = "0.1.0"
+__version__ = release.VERSION
 
 _HOMES = {
     "Simulator": "simulator.engine",

@@ -7,6 +7,7 @@ reads files; what it hands down are plain documents.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from simulator.generate import expand
 from simulator.kernel.refusal import nearest
 from simulator.kernel.settings import Settings
 from simulator.kernel.world import World
+from simulator.scenario.document import lay
 
 PACKAGE = Path(__file__).parent
 DEEPEST_EXTENDS = 10
@@ -29,18 +31,23 @@ MOST_ALIASED = 100_000
 
 _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+_BOOL = "tag:yaml.org,2002:bool"
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _NO_NAME = ' in "<byte string>",'
 """What YAML calls a file that it was given as bytes."""
 
 
 class _Loader(_SafeLoader):  # type: ignore[misc]
-    """Plain YAML, but a moment stays the text it is: whoever reads it says what is wrong with it."""
+    """Plain YAML, but a moment stays the text it is: whoever reads it says what is wrong with it. And as in
+    YAML 1.2, `on` and `no` are words: a fault rule has a member `on`."""
 
     yaml_implicit_resolvers = {
-        first: [(tag, form) for tag, form in rows if tag != _TIMESTAMP]
+        first: [(tag, form) for tag, form in rows if tag not in (_TIMESTAMP, _BOOL)]
         for first, rows in _SafeLoader.yaml_implicit_resolvers.items()
     }
+
+
+_Loader.add_implicit_resolver(_BOOL, re.compile("(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 def folder(name: str) -> Path:
@@ -99,19 +106,47 @@ def compose(path: Path) -> yaml.Node | None:
     return root
 
 
-def open_world(
-    name: str, fixture: str | dict[str, Any], seed: int, overrides: dict[str, Any] | None = None
-) -> World:
-    """A world at its first moment: fixture, then its profile, then the settings given.
+def load_scenario(name_or_file: str) -> dict[str, Any]:
+    """A scenario document: a bundled one by its name, anything with a dot or a slash a file. The world it
+    names may be a file beside it, not elsewhere.
 
-    Raises FixtureError or UnknownSetting with what would be right.
+    Raises FixtureError.
+    """
+    is_file = "/" in name_or_file or "." in name_or_file
+    path = Path(name_or_file) if is_file else _named("scenarios", name_or_file)
+    document = _read(path)
+    world = document.get("world", "")
+    if isinstance(world, str) and ("/" in world or "." in world):
+        beside = path.parent / world
+        if Path(world).name != world or not _is_file(beside):
+            text = "name a bundled world, or a file of the scenario's own folder"
+            raise FixtureError(f"world: no file {_shortened(world)!r} beside {path.name}; {text}")
+        document["world"] = str(beside)
+    return document
+
+
+def open_world(
+    name: str,
+    fixture: str | dict[str, Any],
+    seed: int,
+    overrides: dict[str, Any] | None = None,
+    scenario: dict[str, Any] | None = None,
+) -> World:
+    """A world at its first moment: fixture, then its profile, then the settings given, then a scenario.
+
+    Raises FixtureError, UnknownSetting or ScenarioError with what would be right.
     """
     document = load_fixture(fixture) if isinstance(fixture, str) else fixture
+    document = _overlaid(document, (scenario or {}).get("world_overrides", {}))
     if "profile" in document:
         raise FixtureError("unknown section 'profile': a profile is no world; worlds name one in `settings`")
     chosen = {**document.get("settings", {}), **(overrides or {})}
     settings = profile(str(chosen.pop("profile", "2026-06"))).but(chosen)
-    return build(name, seed, _expanded(document, seed), settings)
+    world = build(name, seed, _expanded(document, seed), settings)
+    if scenario:
+        lay(world, scenario)
+        world.version = 0
+    return world
 
 
 def _expanded(document: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -228,7 +263,12 @@ def _extended(path: Path, depth: int) -> dict[str, Any]:
         raise FixtureError(f"{path.name}: extends itself, or more than {DEEPEST_EXTENDS} others in a row")
     own = _read(path)
     parent = own.pop("extends", None)
-    merged = _extended(_parent(path, str(parent)), depth + 1) if parent else {}
+    return _overlaid(_extended(_parent(path, str(parent)), depth + 1) if parent else {}, own)
+
+
+def _overlaid(document: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """A document with another's sections laid over its own."""
+    merged = dict(document)
     for section, content in _sections(own):
         merged[section] = content(merged.get(section)) if callable(content) else content
     return merged

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
 from simulator.contract import Answer, Contract, NoRoute, OperationSpec, Route
-from simulator.domain import access, limits
+from simulator.domain import access, limits, timeline
+from simulator.domain.faults.request import Surprise, strike_request
+from simulator.domain.faults.rules import Rule, look_back
+from simulator.domain.timeline import Cue
 from simulator.kernel.operation import Call, Content, Operation, Principal, Reply, Request
 from simulator.kernel.refusal import Refusal
 from simulator.kernel.world import Row, World
@@ -34,6 +38,8 @@ ERROR_TYPES = {
 
 UNKNOWN_FIELDS = "X-Sim-Unknown-Fields"
 """Names in a request that the contract does not know: ignored, as the service ignores them, but told."""
+FAULT = "X-Sim-Fault"
+"""The rule that had an answer its way."""
 _HEADER_WORD = re.compile(r"[\w.-]+", re.ASCII)
 
 CREDENTIAL_KINDS = ("api-key", "session", "api-key-or-session")
@@ -49,38 +55,14 @@ def dispatch(
 
     A refusal that stands already is the answer: for a request that could not be read, or met our own mistake.
     """
-    request_id = world.streams.uuid("request")
-    facts: dict[str, Any] = {
-        "id": request_id,
-        "method": request.method,
-        "path": request.path[:LONGEST_MESSAGE],
-    }
-    world.cause = world.journal.add(world.now_ms, "request", None, facts)
-    route = contract.route(request.method, request.path)
-    spec = None if isinstance(route, NoRoute) else route.operation
-    if spec is not None:
-        facts["operation"] = spec.id
-    extra: dict[str, str] = {}
-    try:
-        if refusal_already is not None:
-            raise refusal_already
-        if isinstance(route, NoRoute):
-            extra = {"Allow": ", ".join(route.allowed)} if route.allowed else {}
-            raise _no_route(request, route)
-        value = _Visit(world, contract, request, route, facts).carry_out()
-        status = route.operation.success
-    except Refusal as refusal:
-        status = refusal.status(world.settings)
-        if refusal.retry_after_s is not None:
-            extra["Retry-After"] = str(refusal.retry_after_s)
-        value = _error(world, refusal, request_id, inference=spec is not None and spec.host == "inference")
-        facts |= {"code": refusal.wire_code(world.settings), "message": refusal.message[:LONGEST_MESSAGE]}
-    facts["status"] = status
-    if "unknown_fields" in facts:
-        extra[UNKNOWN_FIELDS] = ", ".join(filter(_HEADER_WORD.fullmatch, facts["unknown_fields"]))
-    reply = _reply(status, value, {"X-Request-Id": request_id, **extra})
-    if spec is not None:
-        _check_answer(world, contract, spec, reply, value)
+    exchange = _Exchange(world, contract, request)
+    if refusal_already is not None:
+        reply = exchange.refuse(refusal_already)
+    else:
+        reply = exchange.meet_fault() if world.bucket(Rule, "seam", "request") else exchange.answer()
+        exchange.tell(reply)
+        look_back(world)
+    world.journal.count(exchange.spec.id if exchange.spec else "", reply.status)
     world.cause = None
     return reply
 
@@ -91,6 +73,111 @@ def _no_route(request: Request, route: NoRoute) -> Refusal:
         return Refusal("not_found", f"no operation at {request.method} {path}; GET /openapi.json lists them")
     allowed = ", ".join(route.allowed)
     return Refusal("method_not_allowed", f"{request.method} is not known at {path}; known are {allowed}")
+
+
+class _Exchange:
+    """A request and the ways to answer it: as on an ordinary day, with an error, or as a fault has it."""
+
+    def __init__(self, world: World, contract: Contract, request: Request) -> None:
+        self.world, self.contract, self.request = world, contract, request
+        self.request_id = world.streams.uuid("request")
+        self.facts: dict[str, Any] = {
+            "id": self.request_id,
+            "method": request.method,
+            "path": request.path[:LONGEST_MESSAGE],
+        }
+        world.cause = world.journal.add(world.now_ms, "request", None, self.facts)
+        self.route = contract.route(request.method, request.path)
+        self.spec = None if isinstance(self.route, NoRoute) else self.route.operation
+        if self.spec is not None:
+            self.facts["operation"] = self.spec.id
+
+    def answer(self) -> Reply:
+        """Carry the request out."""
+        route = self.route
+        if isinstance(route, NoRoute):
+            extra = {"Allow": ", ".join(route.allowed)} if route.allowed else {}
+            return self.refuse(_no_route(self.request, route), extra)
+        try:
+            value = _Visit(self.world, self.contract, self.request, route, self.facts).carry_out()
+        except Refusal as refusal:
+            return self.refuse(refusal)
+        return self._reply(route.operation.success, value, {})
+
+    def meet_fault(self) -> Reply:
+        """Answer as the fault that strikes has it; marked, so that nobody takes it for a bug of ours."""
+        hit = None if self.spec is None else strike_request(self.world, self.spec.id, self._values())
+        if hit is None:
+            return self.answer()
+        self.facts["fault"] = hit.rule_id
+        reply: Reply = hit.effect.meet(self, hit.rule_id)
+        self.facts["status"] = reply.status
+        if reply.wire is not None and (reply.wire.cut or reply.wire.bytes is not None):
+            self.facts["lost"] = True
+        return msgspec.structs.replace(reply, headers={**reply.headers, FAULT: hit.rule_id})
+
+    def tell(self, reply: Reply) -> None:
+        """Let the cues hear of it that wait for a call."""
+        if self.spec is not None and self.world.bucket(Cue, "waiting", "call"):
+            values = {**self._values(), "status": reply.status}
+            timeline.heard(self.world, "call", self.spec.id, values, self.world.cause)
+
+    def _values(self) -> dict[str, Any]:
+        """What a rule's `where` matches: values of the body, the query and the path."""
+        route, request = self.route, self.request
+        assert isinstance(route, Route)
+        checked = self.contract.check_request(route, request.query, request.headers, request.body)
+        body = checked.body if isinstance(checked.body, dict) else {}
+        return {**body, **checked.query, **route.path_values}
+
+    @property
+    def caller(self) -> str:
+        """A mark of the credential, which does not tell what it is."""
+        return access.digest(access.bearer(self.request.headers))[:16]
+
+    def answer_as_of(self, moment_ms: int) -> Reply:
+        """Answer a read from an earlier state of the world; what changes something is answered as ever."""
+        now = self.world
+        if self.request.method == "GET":
+            self.world = now.as_of(moment_ms)
+        reply = self.answer()
+        self.world = now
+        return reply
+
+    def answer_with_novelty(self, surprise: Surprise) -> Reply:
+        """Answer with what the contract allows and few expect."""
+        spec = self.spec
+        assert spec is not None
+        if surprise.smaller_page and "limit" in spec.parameter_names:
+            self.request = msgspec.structs.replace(self.request, query=_halved(self.request.query))
+        reply = self.answer()
+        if reply.status != spec.success or reply.headers.get("Content-Type") != JSON:
+            return reply
+        found = msgspec.json.decode(reply.body)
+        novel = self.contract.surprising(spec, found, member=surprise.unknown_member, null=surprise.nulls)
+        return self._reply(reply.status, novel, {})
+
+    def refuse(self, refusal: Refusal, extra: dict[str, str] | None = None) -> Reply:
+        """Answer with an error."""
+        settings, spec = self.world.settings, self.spec
+        headers = dict(extra or {})
+        if refusal.retry_after_s is not None:
+            headers["Retry-After"] = str(refusal.retry_after_s)
+        inference = spec is not None and spec.host == "inference"
+        value = _error(self.world, refusal, self.request_id, inference=inference)
+        told = {"code": refusal.wire_code(settings), "message": refusal.message[:LONGEST_MESSAGE]}
+        self.facts |= told
+        return self._reply(refusal.status(settings), value, headers)
+
+    def _reply(self, status: int, value: Any, headers: dict[str, str]) -> Reply:
+        self.facts["status"] = status
+        headers = {"X-Request-Id": self.request_id, **headers}
+        if "unknown_fields" in self.facts:
+            headers[UNKNOWN_FIELDS] = ", ".join(filter(_HEADER_WORD.fullmatch, self.facts["unknown_fields"]))
+        reply = _reply(status, value, headers)
+        if self.spec is not None:
+            _check_answer(self.world, self.contract, self.spec, reply, value)
+        return reply
 
 
 class _Visit:
@@ -206,6 +293,13 @@ class _Visit:
             body=self.checked.body,
             headers=self.request.headers,
         )
+
+
+def _halved(query: str) -> str:
+    """The same query for half as many items."""
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    asked = given.get("limit", "50")
+    return urlencode({**given, "limit": max(1, int(asked) // 2)}) if asked.isdecimal() else query
 
 
 # -- replies -----------------------------------------------------------------------------------------------

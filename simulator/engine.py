@@ -14,17 +14,21 @@ from typing import Any, Literal
 
 import msgspec
 
+from simulator import state
 from simulator.contract import Contract
 from simulator.dispatch import dispatch
 from simulator.domain import events
 from simulator.domain.events import Outcome, Outgoing
+from simulator.domain.faults.rules import look_back
+from simulator.kernel.checkpoints import Checkpoints
 from simulator.kernel.clock import Grade
 from simulator.kernel.form import FormProblem, read
 from simulator.kernel.instant import DAY_MS, LAST_NOW_MS, LATEST_MS, iso
-from simulator.kernel.operation import Reply, Request
+from simulator.kernel.operation import Reply, Request, Wire
 from simulator.kernel.refusal import Refusal, nearest
 from simulator.kernel.world import World
-from simulator.registry import ACTIONS, TIMERS
+from simulator.registry import ACTIONS
+from simulator.scenario.timers import TIMERS
 
 Courier = Callable[[Outgoing], Outcome]
 Mode = Literal["live", "manual", "stepped"]
@@ -87,6 +91,7 @@ class Simulator:
         """Notified after every request, action and advance: who waits for something waits here."""
         self.due_ms: int | None = None
         """When live time next brings something; None when it brings nothing, or does not flow."""
+        self.checkpoints = Checkpoints()
         self._watch = watch
         """Told of every change in live mode, without the lock: the pacer."""
         self._genesis = genesis
@@ -100,6 +105,11 @@ class Simulator:
     def name(self) -> str:
         return self.world.name
 
+    @property
+    def genesis(self) -> World:
+        """The world's first moment, for comparison."""
+        return self._genesis
+
     # -- asking --------------------------------------------------------------------------------------------
 
     def call(self, request: Request, refusal: Refusal | None = None) -> Reply:
@@ -108,10 +118,20 @@ class Simulator:
         With a refusal, that is the answer: for a request that could not even be read.
         """
         if self.clock.mode == "stepped" and refusal is None:
-            self._step()
+            self._pass(round(self.clock.step_s * 1000))
         with self._changing:
             self._catch_up()
-            return dispatch(self.world, self.contract, request, refusal)
+            reply = dispatch(self.world, self.contract, request, refusal)
+        return reply if reply.wire is None else self._delayed(reply, reply.wire)
+
+    def _delayed(self, reply: Reply, wire: Wire) -> Reply:
+        """Let the time pass for which a fault keeps an answer back. In live mode, and where the fault says
+        so, that is real time: it is written into the reply, for whoever sends it."""
+        if self.clock.mode == "live":
+            real_s = wire.wait_s if wire.real else wire.wait_s / self.clock.rate
+            return msgspec.structs.replace(reply, wire=wire.after(real_s))
+        self._pass(round(wire.wait_s * 1000))
+        return msgspec.structs.replace(reply, wire=wire.after(wire.wait_s if wire.real else 0.0))
 
     def do(self, action: str, arguments: dict[str, Any]) -> Any:
         """Let the outside world act. Raises Refusal with the nearest right name, or what does not fit."""
@@ -134,6 +154,7 @@ class Simulator:
             try:
                 return happen(world)
             finally:
+                look_back(world)
                 world.cause = None
 
     @contextmanager
@@ -186,6 +207,17 @@ class Simulator:
         if until == "idle":
             return self._advance(lambda world: LAST_NOW_MS, _idle)
         return self._advance(_next_ms)
+
+    def come_to_rest(self) -> bool:
+        """Let what is under way come to its end, for a day at the most [choice]: starts, retries, credits,
+        nodes that return, what the timeline still brings. Machines that run do not keep a world from rest,
+        and what would go on for ever is left as it is. False where the world did not come to rest."""
+        try:
+            self._advance(lambda world: min(LAST_NOW_MS, world.now_ms + DAY_MS), _idle)
+        except Refusal:  # another advance hangs, or one thing leads to the next without an end
+            return False
+        with self.reading() as world:
+            return _idle(world)
 
     def advance_until_status(self, row_id: str, status: str) -> Advanced:
         """Until a resource has a status. Refused, and nothing moves, when nothing pending would bring it.
@@ -243,8 +275,7 @@ class Simulator:
         """
         with self._changing:
             self._genesis = genesis or self._genesis
-            self.world = self._genesis.fork()
-            self._anchor()
+            self._go_to(self._genesis)
 
     def fork(self, name: str) -> World:
         """The present state as the first moment of another world."""
@@ -253,6 +284,30 @@ class Simulator:
             twin = self.world.fork(name)
             events.requeue(twin)
             return twin
+
+    def save(self, *, secrets: bool = False) -> dict[str, Any]:
+        """The present state as a document; see simulator.state. Only a fork's worth of time is taken."""
+        return state.save(self.fork(self.name), secrets=secrets)
+
+    def load(self, document: bytes) -> None:
+        """To the state of a document, which is the world's first moment from now on; see `reset`.
+
+        Raises Refusal, and then nothing has changed.
+        """
+        self.reset(state.load(document, self.name))
+
+    def mark(self, name: str) -> None:
+        """Keep the present moment as a checkpoint."""
+        with self._changing:
+            self._catch_up()
+            self.checkpoints.keep(name, self.world.fork())
+
+    def restore(self, name: str) -> None:
+        """Back to a checkpoint, its clock and journal too. What is under way is dropped, deliveries that were
+        under way then are made again. The first moment stays what it is."""
+        with self._changing:
+            self._go_to(self.checkpoints.get(name))
+            events.requeue(self.world)
 
     # -- inside --------------------------------------------------------------------------------------------
 
@@ -271,12 +326,11 @@ class Simulator:
                 if self.world.now_ms > self.live_now_ms():
                     self._anchor()
 
-    def _step(self) -> None:
-        """A request's step of the clock; skipped while something else moves it."""
-        if self._turn.take("step"):
-            step_ms = round(self.clock.step_s * 1000)
+    def _pass(self, span_ms: int) -> None:
+        """Let the time pass that a request takes; none does while something else moves the clock."""
+        if span_ms and self._turn.take("step"):
             try:
-                self._run(lambda world: min(LAST_NOW_MS, world.now_ms + step_ms))
+                self._run(lambda world: min(LAST_NOW_MS, world.now_ms + span_ms))
             finally:
                 self._turn.give_back()
 
@@ -353,6 +407,11 @@ class Simulator:
                 return outgoing
         return None
 
+    def _go_to(self, moment: World) -> None:
+        """Another moment of this world: an advance that runs ends, and an answer under way comes too late."""
+        self.world = moment.fork()
+        self._anchor()
+
     def _anchor(self) -> None:
         """Let live time go on from the world's now."""
         self._anchored = (self.world.now_ms, time.monotonic(), self.clock.rate)
@@ -421,6 +480,7 @@ def _fire_next(world: World, until_ms: int) -> bool:
     facts = {"name": timer.name, "args": list(timer.args)}
     world.cause = world.journal.add(world.now_ms, "timer", timer.cause, facts)
     TIMERS[timer.name](world, *timer.args)
+    look_back(world)
     world.cause = None
     return True
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from threading import Lock
@@ -17,13 +16,13 @@ from simulator.domain import access
 from simulator.engine import ClockState, Courier, Simulator
 from simulator.kernel.operation import Reply, Request
 from simulator.kernel.refusal import Refusal, nearest
-from simulator.kernel.world import World
+from simulator.kernel.world import NAME, World
+from simulator.scenario.document import read_scenario
 
 DEFAULT = "default"
 MOST_WORLDS = 1000
 MOST_BEGINNINGS = 32
 """First moments that are kept at hand; a suite that opens a world per seed would fill the memory."""
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.IGNORECASE | re.ASCII)
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +32,20 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     settings: dict[str, Any] = {}
     clock: ClockState = ClockState()
+    scenario: dict[str, Any] = {}
+    """The document of the scenario that it lives through; empty: an ordinary day."""
+
+    @classmethod
+    def of_scenario(cls, document: dict[str, Any], clock: ClockState = ClockState()) -> Opening:  # noqa: B008
+        """What a scenario begins from. Raises ScenarioError."""
+        scenario = read_scenario(document)
+        return cls(
+            fixture=scenario.world,
+            seed=scenario.seed,
+            settings=scenario.settings,
+            clock=clock,
+            scenario=document,
+        )
 
     def but(
         self,
@@ -47,6 +60,7 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
             seed=self.seed if seed is None else seed,
             settings={**self.settings, **(settings or {})},
             clock=clock or self.clock,
+            scenario=self.scenario if fixture is None else {},
         )
 
 
@@ -147,11 +161,14 @@ class Worlds:
 
     def _first_moment(self, opening: Opening) -> World:
         """Files are read again each time: they may have changed."""
-        key = json.dumps([opening.fixture, opening.seed, opening.settings], sort_keys=True, default=str)
+        known = [opening.fixture, opening.seed, opening.settings, opening.scenario]
+        key = json.dumps(known, sort_keys=True, default=str)
         with self._building:
             world = self._beginnings.pop(key, None)
             if world is None or "/" in opening.fixture or "." in opening.fixture:
-                world = assets.open_world(DEFAULT, opening.fixture, opening.seed, opening.settings)
+                world = assets.open_world(
+                    DEFAULT, opening.fixture, opening.seed, opening.settings, opening.scenario
+                )
             self._beginnings[key] = world
             if len(self._beginnings) > MOST_BEGINNINGS:
                 self._beginnings.popitem(last=False)

@@ -17,6 +17,10 @@ settings.register_profile("explore", derandomize=False, deadline=None, max_examp
 settings.load_profile("steady")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite-golden", action="store_true", help="write the golden journals anew")
+
+
 @pytest.fixture
 def open_cloud() -> Iterator[Callable[..., Cloud]]:
     """Open clouds of any fixture and settings; at the end none of their answers broke the contract."""

@@ -1,4 +1,4 @@
-"""Whether a file describes a world, and if not, on which line."""
+"""Whether a file describes a world or a scenario, and if not, on which line."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import yaml
 from simulator import assets
 from simulator.fixture import FixtureError
 from simulator.kernel.settings import UnknownSetting
+from simulator.scenario.document import ScenarioError
+from simulator.worlds import Opening
 
 Place = tuple[int, int]
 """Line and column, from 1."""
@@ -21,16 +23,38 @@ _STEP = re.compile(r"\[(\d+)\]|\.(\w+)")
 _UNKNOWN = re.compile(r"unknown field `(.*?)`")
 
 
-def check_world_file(file: str) -> str | None:
-    """None when the file describes a world, else `file:line:column: what is wrong`."""
+def check_file(file: str) -> str | None:
+    """None when the file describes a world or a scenario, else `file:line:column: what is wrong`."""
     path = Path(file).resolve()
     try:
-        assets.open_world("check", str(path), 0)
-    except (FixtureError, UnknownSetting) as problem:
+        if is_scenario(path):
+            _play(assets.load_scenario(str(path)))
+        else:
+            assets.open_world("check", str(path), 0)
+    except (FixtureError, ScenarioError, UnknownSetting) as problem:
         text = " ".join(str(problem).split())
         line, column = _place(path, text)
         return f"{file}:{line}:{column}: {text}"
     return None
+
+
+def _play(scenario: dict[str, Any]) -> None:
+    """Open the world of a scenario; what is wrong with that world lies where the scenario names it."""
+    opening = Opening.of_scenario(scenario)
+    try:
+        assets.open_world("check", opening.fixture, opening.seed, opening.settings, scenario)
+    except FixtureError as problem:
+        place = "world_overrides" if "world_overrides" in scenario else "world"
+        raise FixtureError(f"{place}: {problem}") from None
+
+
+def is_scenario(path: Path) -> bool:
+    """Whether a file means to be a scenario: it says so in its first member."""
+    try:
+        root = assets.compose(path)
+    except FixtureError:
+        return False
+    return isinstance(root, yaml.MappingNode) and any(key.value == "scenario" for key, _ in root.value)
 
 
 def _place(path: Path, text: str) -> Place:
@@ -45,13 +69,13 @@ def _place(path: Path, text: str) -> Place:
         return _start(None)
     section, node = _section(root, text.removeprefix(f"{path.name}: "))
     placed = _PLACED.match(text)
-    if about_file or placed is None or not placed[2] or node is None:
-        return _start(node)
-    found = _walk(node, placed[2], _inherited(path, section, node))
+    if placed and placed[2] and node is not None and not about_file:
+        node = _walk(node, placed[2], _inherited(path, section, node))
     unknown = _UNKNOWN.search(text)
-    if unknown and isinstance(found, yaml.MappingNode):
-        found = next((key for key, _ in found.value if key.value == unknown[1]), found)
-    return _start(found)
+    within = root if node is None else node
+    if unknown and isinstance(within, yaml.MappingNode):
+        node = next((key for key, _ in within.value if key.value == unknown[1]), within)
+    return _start(node)
 
 
 def _section(root: Any, text: str) -> tuple[str, Any]:
@@ -81,18 +105,27 @@ def _inherited(path: Path, section: str, node: Any) -> int:
 
 def _walk(node: Any, value_path: str, inherited: int) -> Any:
     """The node at a path such as `[0].units`, or the last one before the file says no more."""
-    for number, (index, name) in enumerate(_STEP.findall(value_path)):
-        if isinstance(node, yaml.SequenceNode) and index:
-            at = int(index) - (inherited if number == 0 else 0)
-            found = node.value[at] if 0 <= at < len(node.value) else None
-        elif isinstance(node, yaml.MappingNode):
-            found = next((value for key, value in node.value if key.value == name), None)
-        else:
-            found = None
+    steps = [index or name for index, name in _STEP.findall(value_path)]
+    if isinstance(node, yaml.SequenceNode) and steps:
+        steps[0] = str(int(steps[0]) - inherited)
+    while steps:
+        found, taken = _child(node, steps)
         if found is None:
             return node
-        node = found
+        node, steps = found, steps[taken:]
     return node
+
+
+def _child(node: Any, steps: list[str]) -> tuple[Any, int]:
+    """The child that a path leads to, and how many steps its name takes: names of actions have dots."""
+    if isinstance(node, yaml.SequenceNode):
+        at = int(steps[0]) if steps[0].lstrip("-").isdecimal() else -1
+        return (node.value[at] if 0 <= at < len(node.value) else None), 1
+    children = {key.value: value for key, value in node.value} if isinstance(node, yaml.MappingNode) else {}
+    for taken in range(1, len(steps) + 1):
+        if (name := ".".join(steps[:taken])) in children:
+            return children[name], taken
+    return None, 1
 
 
 def _start(node: Any) -> Place:

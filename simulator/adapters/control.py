@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from hmac import compare_digest
 from typing import Any
@@ -16,19 +16,21 @@ from uuid import uuid4
 import msgspec
 
 from simulator import __version__, assets
+from simulator.adapters import observe, rehearsal
+from simulator.adapters.asked import Asked, Streamed, Text
 from simulator.contract import Answer, Contract, NoRoute, OperationSpec, Problem, Route
 from simulator.domain import access
 from simulator.engine import Advanced, ClockState, Simulator
 from simulator.fixture import FixtureError
 from simulator.kernel.clock import Grade
 from simulator.kernel.instant import iso, parse_iso
-from simulator.kernel.journal import Entry
 from simulator.kernel.operation import Reply, Request
 from simulator.kernel.refusal import Refusal
 from simulator.kernel.settings import SETTINGS, Settings, UnknownSetting, expects
 from simulator.kernel.world import World
 from simulator.registry import ACTIONS
 from simulator.resources import files
+from simulator.scenario.document import ScenarioError
 from simulator.worlds import DEFAULT, Opening, Worlds
 
 PREFIX = "/_sim"
@@ -48,21 +50,6 @@ def check_token(token: str) -> str:
     return token
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """One checked call."""
-
-    worlds: Worlds
-    base_url: str
-    path: Mapping[str, str]
-    query: Mapping[str, Any]
-    body: Any
-
-    @property
-    def simulator(self) -> Simulator:
-        """The world of `?world=`."""
-        return self.worlds.get(self.query.get("world", DEFAULT))
-
-
 class Control:
     """Answers the calls of the control surface; `loopback`: they may come from this machine alone."""
 
@@ -75,7 +62,7 @@ class Control:
     def contract(self) -> Contract:
         return Contract(assets.control_document())
 
-    def answer(self, request: Request, base_url: str, refusal: Refusal | None = None) -> Reply:
+    def answer(self, request: Request, base_url: str, refusal: Refusal | None = None) -> Reply | Streamed:
         """Never raises for what a caller did. A refusal that stands already is the answer."""
         headers = {"X-Request-Id": str(uuid4())}
         route = self.contract.route(request.method, request.path)
@@ -90,8 +77,10 @@ class Control:
             status, value = route.operation.success, self._carry_out(route, request, base_url)
         except Refusal as found:
             status, value = _error(found, headers["X-Request-Id"])
-        except (FixtureError, UnknownSetting) as problem:
+        except (FixtureError, ScenarioError, UnknownSetting) as problem:
             status, value = _error(Refusal("bad_request", str(problem)), headers["X-Request-Id"])
+        if isinstance(value, Streamed):
+            return value
         reply = _reply(status, value, headers)
         if spec is not None:
             self._check_answer(spec, reply, value)
@@ -127,7 +116,7 @@ class Control:
             raise Refusal("bad_request", _unknown(route.operation, checked.unknown_fields[0]))
         if checked.problem is not None:
             raise Refusal("bad_request", _explained(route.operation, checked.problem))
-        asked = Asked(self._worlds, base_url, route.path_values, checked.query, checked.body)
+        asked = Asked(self._worlds, base_url, route.path_values, checked.query, checked.body, request.headers)
         return ANSWERS[route.operation.id](asked)
 
     def _check_answer(self, spec: OperationSpec, reply: Reply, value: Any) -> None:
@@ -171,6 +160,8 @@ def _error(refusal: Refusal, request_id: str) -> tuple[int, dict[str, Any]]:
 def _reply(status: int, value: Any, headers: dict[str, str]) -> Reply:
     if value is None:
         return Reply(status, b"", headers)
+    if isinstance(value, Text):
+        return Reply(status, value.content, {**headers, "Content-Type": value.media_type})
     return Reply(status, msgspec.json.encode(value), {**headers, "Content-Type": JSON})
 
 
@@ -248,6 +239,8 @@ def _opening(base: Opening, body: dict[str, Any]) -> Opening:
     if fixture not in (None, base.fixture) and fixture not in assets.names("fixtures"):
         known = ", ".join(assets.names("fixtures"))
         raise Refusal("bad_request", f"no bundled world {fixture[:80]!r}; there are {known}")
+    if "scenario" in body:
+        base = Opening.of_scenario(rehearsal.bundled(body["scenario"]), base.clock)
     clock = _clock_state(base.clock, body["clock"]) if "clock" in body else None
     return base.but(fixture, body.get("seed"), body.get("settings"), clock)
 
@@ -272,6 +265,45 @@ def world_view(asked: Asked, one: Simulator) -> dict[str, Any]:
 def _credential(key: access.ApiKey, secret: str) -> dict[str, Any]:
     view: dict[str, Any] = {"name": key.name, "key": secret, "organizationId": key.organization_id}
     return view if key.scopes is None else {**view, "scopes": list(key.scopes)}
+
+
+# -- states ------------------------------------------------------------------------------------------------
+
+
+def get_state(asked: Asked) -> dict[str, Any]:
+    return asked.simulator.save(secrets=asked.query.get("secrets") == "include")
+
+
+def put_state(asked: Asked) -> dict[str, Any]:
+    asked.simulator.load(asked.body)
+    return world_view(asked, asked.simulator)
+
+
+def list_checkpoints(asked: Asked) -> dict[str, Any]:
+    return {"items": [checkpoint_view(name, moment) for name, moment in asked.simulator.checkpoints]}
+
+
+def get_checkpoint(asked: Asked) -> dict[str, Any]:
+    name = asked.path["name"]
+    return checkpoint_view(name, asked.simulator.checkpoints.get(name))
+
+
+def keep_checkpoint(asked: Asked) -> dict[str, Any]:
+    asked.simulator.mark(asked.path["name"])
+    return get_checkpoint(asked)
+
+
+def delete_checkpoint(asked: Asked) -> None:
+    asked.simulator.checkpoints.forget(asked.path["name"])
+
+
+def restore_checkpoint(asked: Asked) -> dict[str, Any]:
+    asked.simulator.restore(asked.path["name"])
+    return world_view(asked, asked.simulator)
+
+
+def checkpoint_view(name: str, moment: World) -> dict[str, Any]:
+    return {"name": name, "now": iso(moment.now_ms), "serial": moment.journal.serial}
 
 
 # -- clock -------------------------------------------------------------------------------------------------
@@ -353,60 +385,6 @@ def put_upload(asked: Asked) -> None:
     one.let("file.put", {"bytes": len(content)}, lambda world: files.receive(world, token, content))
 
 
-# -- journal -----------------------------------------------------------------------------------------------
-
-
-def read_journal(asked: Asked) -> dict[str, Any]:
-    with asked.simulator.reading() as world:
-        journal = world.journal
-        newest_first = list(_matching(world, asked.query))
-        return {
-            "items": newest_first[::-1],
-            "serial": journal.serial,
-            "dropped": journal.dropped,
-        }
-
-
-def _matching(world: World, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Entries from the newest on, until the limit or the one that was seen already."""
-    left = query.get("limit", 100)
-    for entry in reversed(world.journal):
-        if left == 0 or entry.serial <= query.get("since", 0):
-            return
-        if _is_asked_for(entry, query):
-            left -= 1
-            yield _entry_view(entry)
-
-
-def _is_asked_for(entry: Entry, query: Mapping[str, Any]) -> bool:
-    facts = entry.facts
-    return (
-        query.get("kind") in (None, entry.kind)
-        and query.get("operation") in (None, facts.get("operation"))
-        and query.get("status") in (None, str(facts.get("status")))
-        and ("resource" not in query or _names(facts, query["resource"]))
-    )
-
-
-def _names(facts: dict[str, Any], row_id: str) -> bool:
-    """Whether an entry is about a row: one of its facts, an argument of its timer, or a part of its path."""
-    return (
-        row_id in facts.values()
-        or row_id in facts.get("args", ())
-        or row_id in facts.get("path", "").split("/")
-    )
-
-
-def _entry_view(entry: Entry) -> dict[str, Any]:
-    return {
-        "serial": entry.serial,
-        "at": iso(entry.at_ms),
-        "kind": entry.kind,
-        "cause": entry.cause,
-        "facts": entry.facts,
-    }
-
-
 ANSWERS: dict[str, Callable[[Asked], Any]] = {
     "getOverview": get_overview,
     "getHealth": get_health,
@@ -418,11 +396,19 @@ ANSWERS: dict[str, Callable[[Asked], Any]] = {
     "deleteWorld": delete_world,
     "forkWorld": fork_world,
     "resetWorld": reset_world,
+    "getState": get_state,
+    "putState": put_state,
+    "listCheckpoints": list_checkpoints,
+    "getCheckpoint": get_checkpoint,
+    "keepCheckpoint": keep_checkpoint,
+    "deleteCheckpoint": delete_checkpoint,
+    "restoreCheckpoint": restore_checkpoint,
     "getClock": get_clock,
     "setClock": set_clock,
     "advanceClock": advance_clock,
     "listActions": list_actions,
     "doAction": do_action,
     "putUpload": put_upload,
-    "readJournal": read_journal,
+    **rehearsal.ANSWERS,
+    **observe.ANSWERS,
 }

@@ -16,8 +16,9 @@ BASE, KEY, ORG, TOKEN = "OPENRELAY_BASE_URL", "OPENRELAY_API_KEY", "ORG_ID", "OP
 JSON = "-H 'Content-Type: application/json'"
 
 
-def greeting(worlds: Worlds, url: str, token: str) -> str:
-    """Credentials as lines for a shell, then calls that use them; the last line is empty."""
+def greeting(worlds: Worlds, url: str, token: str, state_file: str = "") -> str:
+    """Credentials as lines for a shell, then calls that use them; the last line is empty. With a file: the
+    world has gone on from its state."""
     simulator = worlds.get(DEFAULT)
     world = simulator.world
     full = [(key, secret) for key, secret in access.fixture_keys(world) if key.scopes is None]
@@ -28,7 +29,7 @@ def greeting(worlds: Worlds, url: str, token: str) -> str:
         calls = _api_calls(_wanted(worlds, simulator, key.organization_id, secret), calls[0])
     variables |= {TOKEN: token} if token else {}
     lines = [
-        f"OpenRelay simulator {__version__}: {_world_line(worlds, simulator)}",
+        f"OpenRelay simulator {__version__}: {_world_line(worlds, simulator, state_file)}",
         "",
         f"  base URL      {url}",
         f"  control URL   {url}{PREFIX}",
@@ -41,9 +42,12 @@ def greeting(worlds: Worlds, url: str, token: str) -> str:
     return "\n".join(lines)
 
 
-def _world_line(worlds: Worlds, simulator: Simulator) -> str:
-    fixture, profile = worlds.opening(simulator.name).fixture, simulator.world.settings.word("profile")
-    return f"world {simulator.name}, from fixture {fixture}, profile {profile}, clock {simulator.clock.mode}"
+def _world_line(worlds: Worlds, simulator: Simulator, state_file: str) -> str:
+    opening = worlds.opening(simulator.name)
+    story = f", scenario {opening.scenario['title']!r}" if opening.scenario else ""
+    origin = f"state {state_file}" if state_file else f"fixture {opening.fixture}{story}"
+    profile = simulator.world.settings.word("profile")
+    return f"world {simulator.name}, from {origin}, profile {profile}, clock {simulator.clock.mode}"
 
 
 def _control_calls(token: str) -> list[str]:

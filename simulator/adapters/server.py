@@ -10,13 +10,14 @@ import ipaddress
 import logging
 import os
 import socket
+import struct
 from threading import Lock, Thread
 from typing import Any
 
 from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.server import create_server
-from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.trigger import trigger
 
 from simulator.adapters.pacer import Pacer
@@ -143,8 +144,28 @@ class _Unreadable(ErrorTask):
         self.write(reply.body)
 
 
+class _Task(WSGITask):
+    """Cuts the connection where a fault of the simulator asks for it, as a peer does that went away: what was
+    promised does not come, and what was not yet sent is lost."""
+
+    def service(self) -> None:
+        try:
+            self.start()
+            self.execute()
+            self.finish()
+        except ConnectionAbortedError:  # what came before is to arrive
+            self.close_on_finish = True
+        except (ConnectionResetError, TimeoutError):
+            connection: Any = self.channel
+            connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close_on_finish = True
+        except OSError:
+            self.close_on_finish = True
+
+
 class _Channel(HTTPChannel):
     error_task_class = _Unreadable
+    task_class = _Task
 
 
 def is_loopback(host: str) -> bool:

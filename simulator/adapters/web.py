@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import string
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from http.client import responses
 from typing import Any
@@ -20,9 +21,10 @@ from flask import Flask, Response
 from flask.globals import request as flask_request
 
 from simulator import assets
+from simulator.adapters.asked import Streamed
 from simulator.adapters.control import PREFIX, Control
 from simulator.contract import Contract, Route
-from simulator.kernel.operation import Reply, Request
+from simulator.kernel.operation import Reply, Request, Wire
 from simulator.kernel.refusal import Refusal
 from simulator.worlds import DEFAULT, Opening, Worlds
 
@@ -31,10 +33,15 @@ FILE_LIMIT = (200 << 20) + (64 << 10)
 """What may be sent where a file is taken: the file, and the form around it."""
 BATCH_LIMIT = 20 << 20
 """What a batch may be sent whose requests stand in the body [choice]."""
-LIMITS = {"Files": FILE_LIMIT, "Uploads": FILE_LIMIT, "Batches": BATCH_LIMIT}
+STATE_LIMIT = 64 << 20
+"""What a state may have that is put into a running world; `serve --state` takes any [choice]."""
+LIMITS = {"State": STATE_LIMIT, "Files": FILE_LIMIT, "Uploads": FILE_LIMIT, "Batches": BATCH_LIMIT}
 """By the tag of an operation, where it is not BODY_LIMIT."""
 DOCUMENT = "/openapi.json"
 FRONT = f"nothing at /; GET {DOCUMENT} lists the API, GET {PREFIX} shows its worlds, keys and clock"
+RESET = "connection reset by a fault of the simulator"
+SILENT = "no answer came, by a fault of the simulator"
+ABORTED = "connection lost within the answer, by a fault of the simulator"
 OUR_FAULT = "the simulator itself failed; its log has the traceback"
 
 _log = logging.getLogger("simulator")
@@ -68,13 +75,44 @@ class _Answer(Response):
         return getattr(self, name)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if "headers" in self.__dict__:
+        if "headers" in self.__dict__ and self._reply.wire is None:
             return super().__call__(environ, start_response)
         body, headers = self._reply.body, list(self._reply.headers.items())
         if self._reply.status != 204:
             headers.append(("Content-Length", str(len(body))))
-        start_response(_status_line(self._reply.status), headers)
-        return () if environ["REQUEST_METHOD"] == "HEAD" else (body,)
+        if environ["REQUEST_METHOD"] == "HEAD":
+            body = b""
+        wire, status_line = self._reply.wire, _status_line(self._reply.status)
+        if wire is not None:
+            return _through(wire, body, lambda: start_response(status_line, headers))
+        start_response(status_line, headers)
+        return (body,) if body else ()
+
+
+def _through(wire: Wire, body: bytes, begin: Callable[[], object]) -> Iterable[bytes]:
+    """Send an answer as a fault has it. A connection that is to be cut raises an OSError: our server cuts it,
+    a client in this process gets the exception."""
+    if wire.chunks > 1:
+        begin()
+        return _dribble(wire, body)
+    if wire.wait_s:
+        time.sleep(wire.wait_s)
+    if wire.cut:
+        raise TimeoutError(SILENT) if wire.silent else ConnectionResetError(RESET)
+    begin()
+    return (body,) if wire.bytes is None else _truncate(body[: wire.bytes])
+
+
+def _dribble(wire: Wire, body: bytes) -> Iterator[bytes]:
+    size = -(-len(body) // wire.chunks) or 1
+    for start in range(0, len(body), size):
+        time.sleep(wire.wait_s / wire.chunks)
+        yield body[start : start + size]
+
+
+def _truncate(part: bytes) -> Iterator[bytes]:
+    yield part
+    raise ConnectionAbortedError(ABORTED)
 
 
 @cache
@@ -97,9 +135,11 @@ class _App(Flask):
             reply = self._reply(environ)
         except Exception:
             reply = _last_words(environ)
+        if isinstance(reply, Streamed):
+            return Response(reply.chunks, headers={"Cache-Control": "no-store"}, mimetype=reply.media_type)
         return _Answer(reply)
 
-    def _reply(self, environ: dict[str, Any]) -> Reply:
+    def _reply(self, environ: dict[str, Any]) -> Reply | Streamed:
         raw_path = environ.get("PATH_INFO") or "/"
         contract = self._control.contract if raw_path.startswith(PREFIX) else self._worlds.contract
         request, refusal = _read(contract, environ, raw_path)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from simulator.contract.compiled import Answer, Plan, Schemas
+from simulator.contract.novelty import surprising
 from simulator.contract.reading import (
     Problem,
     ReadingError,
@@ -87,6 +88,13 @@ class Contract:
             promised = " or ".join(spec.media_types)
             return problem("header.content-type", f"{answer.media_type!r} is sent, {promised} is promised")
         return self._judge.response_problem(operation, answer)
+
+    def surprising(self, operation: OperationSpec, answer: Any, *, member: bool, null: bool) -> Any:
+        """An operation's answer as the contract allows it and few expect it; see `novelty`."""
+        spec = operation.response(operation.success)
+        if spec is None or spec.schema is None:
+            return answer
+        return surprising(self.document, spec.schema, answer, member=member, null=null)
 
     @cached_property
     def _judge(self) -> Judge:

@@ -13,6 +13,7 @@ from typing import ClassVar, NamedTuple
 
 import msgspec
 
+from simulator.domain.faults import placement
 from simulator.kernel.refusal import Refusal
 from simulator.kernel.world import Index, Row, World
 
@@ -47,7 +48,7 @@ class Amounts(NamedTuple):
         return f"{self.vcpu} vCPU, {self.ram_mb} MiB RAM, {self.disk_gb} GB disk"
 
 
-class Unit(msgspec.Struct, frozen=True):
+class Unit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """GPUs that can only be given away together."""
 
     gpus: int
@@ -144,7 +145,7 @@ class Claim(Row, frozen=True, kw_only=True):
         return Amounts(self.vcpu, self.ram_mb, self.disk_gb)
 
 
-class Shape(msgspec.Struct, frozen=True, kw_only=True):
+class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is asked for. For a GPU shape vCPU and RAM follow from the node's share per GPU."""
 
     gpu_model_id: str = ""
@@ -286,6 +287,7 @@ def place(world: World, shape: Shape) -> Fit:
     Best fit: the node with the fewest free GPUs, ties by node id [2026-10 sdk; choice]. Preferred regions are
     tried in the given order; the others only with `fallback` [choice].
     """
+    _check_fault(world, shape)
     if shape.node_id:
         return _place_on_named(world, shape)
     for regions in _region_rounds(shape):
@@ -295,8 +297,14 @@ def place(world: World, shape: Shape) -> Fit:
     raise _no_room(world, shape)
 
 
+def _check_fault(world: World, shape: Shape) -> None:
+    code = "INSUFFICIENT_GPU_CAPACITY" if shape.gpus else "INSUFFICIENT_CPU_CAPACITY"
+    placement.check(world, shape.product, msgspec.structs.asdict(shape), code)
+
+
 def place_all(world: World, shape: Shape, count: int) -> list[Fit]:
     """Places for so many at once, as if each were placed after the other; Refusal when not all fit."""
+    _check_fault(world, shape)
     fits: list[Fit] = []
     filled: dict[str, Node] = {}
     for regions in _region_rounds(shape):

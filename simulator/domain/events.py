@@ -12,8 +12,10 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from simulator.domain import signing
+from simulator.domain import signing, timeline
+from simulator.domain.faults.webhook import strike_delivery
 from simulator.kernel.instant import iso_seconds
+from simulator.kernel.refusal import Refusal
 from simulator.kernel.world import Index, Row, World
 
 VM_EVENTS = ("vm.running", "vm.stopped", "vm.terminated", "vm.interrupted")
@@ -37,10 +39,21 @@ EVENT_TYPES = (
 RETRY = "webhook.retry"
 """The timer that makes the attempt after a failed one."""
 
+SEND = "webhook.send"
+"""The timer that sends an attempt which a fault kept back."""
+
+ANSWER = "webhook.answer"
+"""The timer at which a slow receiver's answer is there."""
+
+
+FORGED_KEY = "0" * 64
+"""What signs where the right secret is not known."""
+
 
 class Webhook(Row, frozen=True, kw_only=True):
     """A subscription. `key` signs; the secret itself is not kept."""
 
+    secret: ClassVar = ("key",)
     indexes: ClassVar = {"organization": Index(lambda hook: hook.organization_id)}
 
     organization_id: str
@@ -54,7 +67,7 @@ class Webhook(Row, frozen=True, kw_only=True):
     updated_at_ms: int
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Something an organization can be told. Its id is the safe key against double processing."""
 
     id: str
@@ -77,6 +90,7 @@ class Delivery(Row, frozen=True, kw_only=True):
     indexes: ClassVar = {
         "webhook": Index(lambda delivery: delivery.webhook_id, _recorded),
         "over": Index(lambda delivery: delivery.webhook_id if delivery.over else None, _recorded),
+        "held": Index(lambda delivery: delivery.webhook_id if delivery.held else None, _recorded),
     }
 
     webhook_id: str
@@ -92,6 +106,14 @@ class Delivery(Row, frozen=True, kw_only=True):
     error: str = ""
     delivered_at_ms: int | None = None
     to_be_retried: bool = False
+    fault: str = ""
+    """The rule that had it its way."""
+    held: bool = False
+    """It waits for the webhook's next one to go first."""
+    forged: bool = False
+    """It is signed with another secret."""
+    slow_s: float = 0.0
+    """So long takes the receiver's answer."""
 
     @property
     def over(self) -> bool:
@@ -140,6 +162,8 @@ def record(world: World, organization_id: str, event_type: str, about: Row, data
     )
     told = {"id": event.id, "type": event_type, "resource": about.id, "organization": organization_id}
     serial = world.note("event", **told)
+    values = {"id": about.id, "name": getattr(about, "name", ""), **data}
+    timeline.heard(world, "event", event_type, values, serial)
     for webhook in world.select(Webhook, "organization", organization_id):
         if wants(world, webhook, event_type):
             _deliver(world, webhook, event, serial)
@@ -157,22 +181,97 @@ def wants(world: World, webhook: Webhook, event_type: str) -> bool:
 
 def _deliver(
     world: World, webhook: Webhook, event: Event, cause: int, before: Delivery | None = None
-) -> None:
-    """Put one attempt into the outbox: the first one, or the one after `before`."""
+) -> Delivery:
+    """Make one attempt, the first or the one after `before`, and send it; a fault may have it otherwise."""
+    sending = _Sending(world, webhook, _attempt(world, webhook, event, cause, before))
+    made = sending.delivery
+    values = {"webhook": webhook.name, "url": webhook.url, "attempt": made.attempt, **event.data}
+    hit = strike_delivery(world, event.type, values)
+    if hit is None:
+        sending.post()
+    else:
+        sending.mark(fault=hit.rule_id, cause=hit.serial)
+        hit.effect.meet(sending)
+    _trim(world, webhook)
+    return made
+
+
+def _attempt(
+    world: World, webhook: Webhook, event: Event, cause: int, before: Delivery | None = None
+) -> Delivery:
     delivery_id = world.streams.uuid("delivery")
     keeps_header = before is not None and world.settings.word("webhooks.delivery_id") == "delivery"
-    delivery = Delivery(
-        id=delivery_id,
-        created_at_ms=world.now_ms,
-        webhook_id=webhook.id,
-        event=event,
-        cause=cause,
-        header_id=before.header_id if before and keeps_header else delivery_id,
-        attempt=before.attempt + 1 if before else 1,
+    return world.put(
+        Delivery(
+            id=delivery_id,
+            created_at_ms=world.now_ms,
+            webhook_id=webhook.id,
+            event=event,
+            cause=cause,
+            header_id=before.header_id if before and keeps_header else delivery_id,
+            attempt=before.attempt + 1 if before else 1,
+        )
     )
-    world.put(delivery)
+
+
+class _Sending:
+    """An attempt on its way into the outbox; see faults/webhook."""
+
+    def __init__(self, world: World, webhook: Webhook, delivery: Delivery) -> None:
+        self.world, self.webhook, self.delivery = world, webhook, delivery
+
+    def mark(self, **fields: Any) -> None:
+        self.delivery = self.world.change(self.delivery, **fields)
+
+    def post(self, **marks: Any) -> None:
+        if marks:
+            self.mark(**marks)
+        send(self.world, self.delivery)
+
+    def post_later(self, seconds: float) -> None:
+        self.world.clock.after(round(seconds * 1000), SEND, self.delivery.id, cause=self.delivery.cause)
+
+    def post_after_next(self, seconds: float) -> None:
+        self.mark(held=True)
+        self.post_later(seconds)
+
+    def repeat(self) -> None:
+        before = self.delivery
+        self.delivery = _attempt(self.world, self.webhook, before.event, before.cause, before)
+        self.post(fault=before.fault)
+
+    def replay(self) -> None:
+        """Where nothing was received before, it is this one that comes twice."""
+        world, received = self.world, self.delivery
+        for old in world.select(Delivery, "webhook", self.webhook.id):
+            if old.status == "delivered":
+                received = old
+                break
+        again = _attempt(world, self.webhook, received.event, self.delivery.cause)
+        send(world, world.change(again, header_id=received.header_id, fault=self.delivery.fault))
+
+    def lose(self) -> None:
+        _write(self.world, self.delivery, Outcome(status_code=200))
+
+    def fail(self, status: int | None) -> None:
+        settle(self.world, self.delivery.id, Outcome(status, "" if status else "connection refused"))
+
+
+def send(world: World, delivery: Delivery) -> None:
+    """Put an attempt into the outbox, and after it those that waited for it to go first."""
     world.outbox.append(delivery.id)
-    _trim(world, webhook)
+    for held in world.select(Delivery, "held", delivery.webhook_id):
+        world.change(held, held=False)
+        if held.id != delivery.id:
+            world.clock.cancel_of(held.id, SEND)
+            world.outbox.append(held.id)
+
+
+def send_late(world: World, delivery_id: str) -> None:
+    """The timer's function: an attempt that was kept back goes."""
+    delivery = world.find(Delivery, delivery_id)
+    if delivery is not None:
+        send(world, delivery)
 
 
 def _trim(world: World, webhook: Webhook) -> None:
@@ -191,7 +290,8 @@ def _trim(world: World, webhook: Webhook) -> None:
 def requeue(world: World) -> None:
     """Put attempts that are under way elsewhere into the outbox: a fork makes its own."""
     for delivery in world.rows(Delivery):
-        if delivery.status == "pending" and delivery.id not in world.outbox:
+        waits = delivery.id in world.outbox or world.clock.pending_of(delivery.id)
+        if delivery.status == "pending" and not waits:
             world.outbox.append(delivery.id)
 
 
@@ -210,7 +310,7 @@ def outgoing(world: World, delivery_id: str) -> Outgoing | None:
         "User-Agent": "OpenRelay-Webhooks/1.0",
         "X-VectorLay-Event": delivery.event.type,
         "X-VectorLay-Delivery": delivery.header_id,
-        "X-VectorLay-Signature": signing.sign(webhook.key, body),
+        "X-VectorLay-Signature": signing.sign(FORGED_KEY if delivery.forged else webhook.key, body),
     }
     return Outgoing(delivery.id, webhook.url, headers, body, world.settings.whole("webhooks.timeout_s"))
 
@@ -237,12 +337,26 @@ def settle(world: World, delivery_id: str, outcome: Outcome) -> None:
     delivery = world.find(Delivery, delivery_id)
     if delivery is None:
         return
+    if delivery.slow_s:
+        _answer_late(world, delivery, outcome)
+        return
     waits_s = world.settings.seconds("webhooks.retry_s") or ()
     again = not outcome.accepted and delivery.attempt <= len(waits_s)
     cause = _write(world, delivery, outcome, again=again)
     if again:
         due_ms = world.now_ms + _wait_ms(world, waits_s[delivery.attempt - 1])
         world.clock.at(due_ms, RETRY, (delivery.id,), cause=cause)
+
+
+def _answer_late(world: World, delivery: Delivery, outcome: Outcome) -> None:
+    """Let a slow receiver's answer come when it comes, or the timeout before it."""
+    timeout_s = world.settings.whole("webhooks.timeout_s")
+    if delivery.slow_s >= timeout_s:
+        outcome = Outcome(error=f"no answer within {timeout_s} s")
+    after_ms = round(min(delivery.slow_s, timeout_s) * 1000)
+    world.change(delivery, slow_s=0.0)
+    args = (delivery.id, outcome.status_code, outcome.error)
+    world.clock.after(after_ms, ANSWER, *args, cause=delivery.cause)
 
 
 def _write(world: World, delivery: Delivery, outcome: Outcome, *, again: bool = False) -> int:
@@ -283,6 +397,20 @@ def retry(world: World, delivery_id: str) -> None:
     if webhook.enabled:
         assert world.cause is not None, "a retry is a timer's"
         _deliver(world, webhook, before.event, world.cause, before)
+
+
+def resend(world: World, delivery_id: str) -> Delivery:
+    """One more attempt at what a delivery told, in the order of its webhook. Raises Refusal."""
+    before = world.find(Delivery, delivery_id)
+    if before is None:
+        raise Refusal(
+            "not_found", f"no delivery {delivery_id[:80]!r}; the webhook's list of deliveries has ids"
+        )
+    webhook = world.get(Webhook, before.webhook_id)
+    if not webhook.enabled:
+        raise Refusal("conflict", f"webhook {webhook.name!r} is off; toggle it on first")
+    assert world.cause is not None, "a resend is an action's"
+    return _deliver(world, webhook, before.event, world.cause, before)
 
 
 def forget(world: World, webhook: Webhook) -> None:

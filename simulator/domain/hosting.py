@@ -18,7 +18,7 @@ from simulator.kernel.instant import month_of, next_month
 from simulator.kernel.world import Index, Row, World
 
 
-class Hosted(msgspec.Struct, frozen=True):
+class Hosted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Sums over sessions: time by what funded it, each GPU counted [choice: as usage is], and money."""
 
     free_ms: int = 0

@@ -6,7 +6,7 @@ So a fork keeps its own future and a saved state can be read by another process.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from heapq import heappop, heappush
 from typing import Any
@@ -27,7 +27,7 @@ class Grade(IntEnum):
     """Comes round for ever: the end of a month."""
 
 
-class Timer(msgspec.Struct, frozen=True, order=True, gc=False):
+class Timer(msgspec.Struct, frozen=True, order=True, gc=False, forbid_unknown_fields=True):
     """What will happen at `due_ms`; timers of one moment fire in the order in which they were set.
 
     The first argument is the id of its owner, the row it is about; a timer without arguments has none.
@@ -55,6 +55,22 @@ class Clock:
         """Pending timers by grade. Work is not counted: it is what is left."""
         self._serial = 0
         self._shared = False
+
+    @classmethod
+    def restored(cls, start_ms: int, now_ms: int, serial: int, timers: Iterable[Timer]) -> Clock:
+        """A clock as it was: its first moment, its present one, the last timer set, and those pending."""
+        clock = cls(start_ms)
+        clock.now_ms = now_ms
+        for timer in sorted(timers, key=lambda timer: timer.serial):
+            clock._serial = timer.serial - 1
+            clock.at(timer.due_ms, timer.name, timer.args, cause=timer.cause, grade=timer.grade)
+        clock._serial = serial
+        return clock
+
+    @property
+    def serial(self) -> int:
+        """The serial of the timer that was set last, 0 when there was none."""
+        return self._serial
 
     def after(self, delay_ms: int, name: str, *args: Any, cause: int | None = None) -> None:
         """Set a timer `delay_ms` from now."""

@@ -16,16 +16,25 @@ _STEP = re.compile(r"\.(?P<field>\w+)|\[(?P<item>[^\]]*)\]")
 class FormProblem(ValueError):
     """A document that does not fit its form; the text names the place, the value and what is known there."""
 
+    def __init__(self, what: str, place: str = "") -> None:
+        super().__init__(f"{place}: {what}" if place else what)
+        self.what, self.place = what, place
+
+    def within(self, outer: str) -> FormProblem:
+        """The same problem, its place seen from further out."""
+        joint = "." if self.place and not self.place.startswith("[") else ""
+        return FormProblem(self.what, f"{outer}{joint}{self.place}")
+
 
 def read(content: Any, form: Any) -> Any:
     """The content as the form's type. Raises FormProblem."""
     try:
         return msgspec.convert(content, form)
     except msgspec.ValidationError as problem:
-        raise FormProblem(_explained(str(problem), inspect.type_info(form))) from None
+        raise _explained(str(problem), inspect.type_info(form)) from None
 
 
-def _explained(text: str, form: inspect.Type) -> str:
+def _explained(text: str, form: inspect.Type) -> FormProblem:
     """msgspec's words, its place first, with the nearest name it would have taken."""
     what, _, path = text.partition(" - at `")
     path = path.removesuffix("`")
@@ -36,7 +45,7 @@ def _explained(text: str, form: inspect.Type) -> str:
         hint = nearest(unknown[1], _fields(found))
     elif value := re.fullmatch(r"Invalid enum value '(.*)'", what):
         hint = nearest(value[1], _words(found))
-    return f"{place}: {what}{hint}" if place else f"{what}{hint}"
+    return FormProblem(f"{what}{hint}", place)
 
 
 def _reached(form: inspect.Type, path: str) -> inspect.Type:

@@ -6,16 +6,16 @@ for weeks.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
-KINDS = ("request", "timer", "action", "transition", "event", "delivery", "charge", "bug")
+KINDS = ("request", "timer", "action", "transition", "event", "delivery", "charge", "fault", "refusal", "bug")
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One thing that happened. `cause` is the serial of another entry, None for the world's beginning."""
 
     serial: int
@@ -31,7 +31,26 @@ class Journal:
     def __init__(self, limit: int = 10_000) -> None:
         self._ring: deque[Entry] = deque(maxlen=limit)
         self._serial = 0
+        self._answered: Counter[tuple[str, int]] = Counter()
         self._shared = False
+
+    @classmethod
+    def restored(
+        cls, limit: int, serial: int, entries: Iterable[Entry], answered: Mapping[tuple[str, int], int]
+    ) -> Journal:
+        """A journal as it was: how many entries it keeps, how many there ever were, the newest, and the count
+        of answers."""
+        journal = cls(limit)
+        journal._ring.extend(entries)
+        journal._serial = serial
+        journal._answered.update(answered)
+        return journal
+
+    @property
+    def limit(self) -> int:
+        """How many entries are kept."""
+        assert self._ring.maxlen is not None
+        return self._ring.maxlen
 
     @property
     def serial(self) -> int:
@@ -45,11 +64,24 @@ class Journal:
     def add(self, at_ms: int, kind: str, cause: int | None, facts: dict[str, Any]) -> int:
         """Write an entry; answers its serial, which later entries name as their cause."""
         assert kind in KINDS, kind
-        if self._shared:
-            self._ring, self._shared = self._ring.copy(), False
+        self._own()
         self._serial += 1
         self._ring.append(Entry(self._serial, at_ms, kind, cause, facts))
         return self._serial
+
+    def count(self, operation: str, status: int) -> None:
+        """Count a request by its answer: exact, however many entries are dropped."""
+        self._own()
+        self._answered[operation, status] += 1
+
+    @property
+    def answered(self) -> Mapping[tuple[str, int], int]:
+        """How many requests were answered, by operation ("" for none of the API) and status."""
+        return self._answered
+
+    def _own(self) -> None:
+        if self._shared:
+            self._ring, self._answered, self._shared = self._ring.copy(), self._answered.copy(), False
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._ring)

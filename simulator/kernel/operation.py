@@ -29,12 +29,35 @@ class Request(msgspec.Struct, frozen=True):
     body: bytes = b""
 
 
+class Wire(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fault lets happen to an answer on its way to the client."""
+
+    wait_s: float = 0.0
+    """Seconds before it, or over which its chunks come. The engine lets virtual ones pass; what is left
+    when it hands the reply over is real."""
+    real: bool = False
+    """Real seconds, whatever the clock."""
+    cut: bool = False
+    """The connection is cut in place of an answer."""
+    silent: bool = False
+    """Cut without a word, so that a client without a timeout of its own learns nothing."""
+    bytes: int | None = None
+    """So many bytes of the body are sent, and the connection is cut."""
+    chunks: int = 1
+    """Pieces in which the body is sent."""
+
+    def after(self, wait_s: float) -> Wire:
+        """The same with another wait."""
+        return msgspec.structs.replace(self, wait_s=wait_s)
+
+
 class Reply(msgspec.Struct, frozen=True):
     """An HTTP answer as plain data."""
 
     status: int
     body: bytes
     headers: dict[str, str]
+    wire: Wire | None = None
 
 
 class Content(msgspec.Struct, frozen=True):

@@ -102,11 +102,13 @@ class Refusal(Exception):
         self.message = message
         self.retry_after_s: int | None = facts.pop("retry_after_s", None)
         """Whole seconds after which the call is worth another try."""
+        self._status: int | None = facts.pop("status", None)
+        """In place of the code's own: a fault may answer with any."""
         self.facts = facts
         """More members for the error body, such as placeableGpuCounts."""
 
     def status(self, settings: Settings) -> int:
-        status = CODES[self.code].status
+        status = self._status or CODES[self.code].status
         return status if isinstance(status, int) else settings.whole(status)
 
     def wire_code(self, settings: Settings) -> str:

@@ -19,6 +19,11 @@ class Streams:
         self.seed = seed
         self._counts = dict(counts or {})
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How often each purpose has been drawn for: with the seed, all there is to know."""
+        return dict(self._counts)
+
     def fork(self) -> Streams:
         return Streams(self.seed, self._counts)
 

@@ -7,6 +7,7 @@ writes first to a table takes a copy of it.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -19,8 +20,13 @@ from simulator.kernel.journal import Journal
 from simulator.kernel.settings import Settings
 from simulator.kernel.streams import Streams
 
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.IGNORECASE | re.ASCII)
+"""What a world, or a moment of one, may be called."""
+MOST_PAST = 1000
+"""Earlier moments that are kept at the most."""
 
-class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """Something the cloud keeps. `indexes` says by what it is found; lists read it oldest first.
 
     Rows hold plain values and never each other, so there are no cycles for the garbage collector to look for.
@@ -31,6 +37,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The values of its `status`, where it has a lifecycle."""
     id_within_organization: ClassVar[bool] = False
     """The id is `organization/name`, and a path names only the part behind."""
+    secret: ClassVar[tuple[str, ...]] = ()
+    """Fields that a saved state leaves out unless it is asked for secrets."""
 
     id: str
     created_at_ms: int = 0
@@ -123,6 +131,8 @@ class World:
         self.cause: int | None = None
         """The journal serial of what is going on: a request, a timer, an action."""
         self.version = 0
+        self.past: deque[World] = deque(maxlen=MOST_PAST)
+        """Earlier moments, oldest first, while something asks for them; see `remember`."""
         self._token = object()
         self._tables: dict[type[Row], _Table] = {}
 
@@ -165,6 +175,10 @@ class World:
         table = self._tables.get(kind)
         return iter(list(table.rows.values())) if table else iter(())
 
+    def kinds(self) -> list[type[Row]]:
+        """The classes of which there are rows."""
+        return [kind for kind, table in self._tables.items() if table.rows]
+
     def bucket(self, kind: type[Row], index: str, key: Hashable) -> Sequence[tuple[Any, ...]]:
         """The order tuples of one key, ascending; each ends with the id of its row."""
         table = self._tables.get(kind)
@@ -203,6 +217,12 @@ class World:
         """Put a copy of the row with other values in some fields."""
         return self.put(msgspec.structs.replace(row, **fields))
 
+    def tally(self, row: R, **fields: Any) -> R:
+        """Change a row that only counts: to the cloud nothing has changed, a refused call may do it."""
+        row = self.change(row, **fields)
+        self.version -= 1
+        return row
+
     def delete(self, row: Row) -> None:
         table = self._own(type(row))
         del table.rows[row.id]
@@ -226,12 +246,28 @@ class World:
         """Write to the journal, caused by what is going on now."""
         return self.journal.add(self.clock.now_ms, kind, self.cause, facts)
 
+    def remember(self, span_ms: int) -> None:
+        """Keep the state of now, so that it can be looked at for so long. Nothing is kept twice, and nothing
+        that has become too old."""
+        if not self.past or self.past[-1].version != self.version:
+            self.past.append(self.fork())
+        while len(self.past) > 1 and self.past[1].now_ms <= self.now_ms - span_ms:
+            self.past.popleft()
+
+    def as_of(self, moment_ms: int) -> World:
+        """The newest state kept that is no newer than a moment, else the oldest kept; for looking at."""
+        kept = [then for then in self.past if then.now_ms <= moment_ms]
+        then = (kept[-1] if kept else self.past[0] if self.past else self).fork()
+        then.streams = self.streams
+        return then
+
     def fork(self, name: str | None = None) -> World:
         """The same state from here on, apart from now on."""
         twin = object.__new__(World)
         twin.__dict__.update(self.__dict__)
         twin.name = name or self.name
         twin.outbox = self.outbox.copy()
+        twin.past = deque(maxlen=MOST_PAST)
         twin.clock, twin.streams, twin.journal = self.clock.fork(), self.streams.fork(), self.journal.fork()
         twin._tables = dict(self._tables)
         self._token, twin._token = object(), object()

@@ -160,3 +160,13 @@ def expire_key(world: World, what: Target) -> dict[str, Any]:
     key = pick(world, ApiKey, what)
     world.change(key, expires_at_ms=world.now_ms)
     return {"key": key.id, "name": key.name, "expiresAt": iso(world.now_ms)}
+
+
+@area.action("key.revoke", Target)
+def revoke_key(world: World, what: Target) -> dict[str, Any]:
+    """Somebody revokes an API key in the dashboard; revoking again changes nothing."""
+    key = pick(world, ApiKey, what)
+    if key.revoked_at_ms is None:
+        key = world.change(key, revoked_at_ms=world.now_ms)
+    assert key.revoked_at_ms is not None
+    return {"key": key.id, "name": key.name, "revokedAt": iso(key.revoked_at_ms)}

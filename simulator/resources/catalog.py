@@ -25,7 +25,7 @@ from simulator.kernel.world import Row, World
 area = Area("Catalog", scope="any")
 
 
-class Snapshot(Row, frozen=True, kw_only=True):
+class RepeatedAnswer(Row, frozen=True, kw_only=True):
     """The last answer of getGpuAvailability, repeated while younger than availability.ttl_s [2026-07]."""
 
     answer: list[dict[str, Any]]
@@ -40,9 +40,9 @@ def get_gpu_availability(call: Call) -> list[dict[str, Any]]:
     world, ttl_ms = call.world, call.world.settings.whole("availability.ttl_s") * SECOND_MS
     if not ttl_ms:
         return availability(world)
-    last = world.find(Snapshot, "availability")
+    last = world.find(RepeatedAnswer, "availability")
     if last is None or world.now_ms - last.created_at_ms >= ttl_ms:
-        last = Snapshot(id="availability", created_at_ms=world.now_ms, answer=availability(world))
+        last = RepeatedAnswer(id="availability", created_at_ms=world.now_ms, answer=availability(world))
         world.put(last)
     return last.answer
 

@@ -17,6 +17,7 @@ import msgspec
 
 from simulator.domain import products, workload
 from simulator.domain.capacity import Node
+from simulator.domain.faults import lifecycle as faults
 from simulator.domain.ssh import SshKey
 from simulator.kernel.instant import iso
 from simulator.kernel.machine import NEW, SAME, Machine, row
@@ -37,6 +38,7 @@ class Snapshot(Row, frozen=True, kw_only=True):
     """The disk of a VM at one moment, and what the VM was made of."""
 
     states: ClassVar = STATES
+    secret: ClassVar = ("env",)
     indexes: ClassVar = {
         "organization": Index(lambda snapshot: snapshot.organization_id),
         "vm": Index(lambda snapshot: (snapshot.organization_id, snapshot.vm_id)),
@@ -123,9 +125,10 @@ def create_vm_snapshot(call: Call, vm: Vm) -> dict[str, Any]:
     if busy:
         raise Refusal("conflict", f"{_label(busy)} of {label(vm)} is still creating; wait, or delete it")
     snapshot = move(world, world.put(_capture(world, vm, name)), "create")
-    span_ms = workload.draw_span_ms(world, "snapshots.capture_s")
-    if span_ms is not None and world.settings.word("snapshots.capture") == "on":
-        world.after(span_ms, "snapshot.captured", snapshot.id)
+    captures = world.settings.word("snapshots.capture") == "on"
+    span_ms = workload.draw_span_ms(world, "snapshots.capture_s") if captures else None
+    step = faults.Step("snapshot", "creating", "snapshot.captured", (snapshot.id,))
+    faults.proceed(world, snapshot, step, span_ms)
     return _created(snapshot)
 
 
@@ -211,6 +214,14 @@ OVERRIDES = (
 
 
 # -- timers and actions ------------------------------------------------------------------------------------
+
+
+@area.timer("snapshot.fails")
+def fails(world: World, snapshot_id: str, reason: str) -> None:
+    """The capture came to nothing."""
+    snapshot = world.get(Snapshot, snapshot_id)
+    if snapshot.status == "creating":
+        move(world, snapshot, "fail", error=reason)
 
 
 @area.timer("snapshot.captured")

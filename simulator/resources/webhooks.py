@@ -14,7 +14,7 @@ import msgspec
 
 from simulator.domain import access, events, nearby, signing, workload
 from simulator.domain.access import Organization, organization_of_slug
-from simulator.domain.events import EVENT_TYPES, Delivery, Webhook
+from simulator.domain.events import EVENT_TYPES, Delivery, Outcome, Webhook
 from simulator.kernel import page
 from simulator.kernel.instant import iso
 from simulator.kernel.operation import Area, Call
@@ -172,6 +172,18 @@ def new_webhook(world: World, organization_id: str, body: dict[str, Any], secret
 def retry(world: World, delivery_id: str) -> None:
     """The wait after a failed attempt is over."""
     events.retry(world, delivery_id)
+
+
+@area.timer(events.SEND)
+def send_late(world: World, delivery_id: str) -> None:
+    """An attempt that a fault kept back goes."""
+    events.send_late(world, delivery_id)
+
+
+@area.timer(events.ANSWER)
+def answer(world: World, delivery_id: str, status_code: int | None, error: str) -> None:
+    """A slow receiver's answer is there, or the timeout."""
+    events.settle(world, delivery_id, Outcome(status_code, error))
 
 
 # -- actions -----------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ BAD_WORLDS = {
     "extends: defualt\n": "1:1: no fixture 'defualt'; did you mean 'default'?",
     "- a list\n": "1:1: ",
     "settings: {1: 2}\n": "1:12: world.yaml: key '1' is no text without quotes",
-    "vms: [{name: a, yes: 2}]\n": "1:17: world.yaml: key 'yes' is no text without quotes",
+    "vms: [{name: a, true: 2}]\n": "1:17: world.yaml: key 'true' is no text without quotes",
     "settings: {[a]: 2}\n": "1:12: world.yaml: a sequence is no key",
     "settings: soon\n": "1:11: world.yaml: settings: a mapping is wanted",
     "nodes+: soon\n": "1:9: world.yaml: nodes+: a list is wanted",

@@ -17,7 +17,7 @@ from simulator.adapters.pacer import Pacer
 from simulator.domain.events import Delivery, Outcome, Outgoing
 from simulator.engine import ClockState, Simulator
 from simulator.kernel.instant import LAST_NOW_MS
-from simulator.registry import TIMERS
+from simulator.scenario.timers import TIMERS
 from simulator.worlds import DEFAULT, Opening, Worlds
 from tests.support.cloud import Cloud
 from tests.support.invariants import check_world

@@ -28,6 +28,9 @@ SAMPLES = [
     (tidy.packages_are_at_home, "simulator/engine.py", "def f():\n    from flask.globals import g", None),
     (tidy.packages_are_at_home, "simulator/contract/spec.py", "import openapi_core", "import jsonschema_rs"),
     (tidy.packages_are_at_home, "simulator/adapters/web.py", "import httpx", "import flask"),
+    (tidy.packages_are_at_home, "simulator/adapters/web.py", "import click", None),
+    (tidy.packages_are_at_home, "simulator/adapters/rehearse.py", "import rich", None),
+    (tidy.packages_are_at_home, "simulator/adapters/control.py", "import prometheus_client", None),
     (
         tidy.front_door_is_for_guests,
         "simulator/resources/vms.py",
@@ -62,12 +65,15 @@ SAMPLES = [
 
 # Files where a rule does not hold, with text that would break it elsewhere.
 EXEMPT = [
-    (tidy.nothing_is_printed, "simulator/adapters/cli.py", "print(1)"),
+    (tidy.nothing_is_printed, "simulator/adapters/cli/listings.py", "print(1)"),
     (tidy.exceptions_are_named, "simulator/adapters/web.py", "try: ...\nexcept Exception: ..."),
     (tidy.packages_are_at_home, "simulator/contract/judge.py", "import openapi_core"),
+    (tidy.packages_are_at_home, "simulator/adapters/cli/serving.py", "import click"),
+    (tidy.packages_are_at_home, "simulator/adapters/verdict_page.py", "from rich.table import Table"),
+    (tidy.packages_are_at_home, "simulator/adapters/metrics.py", "import prometheus_client"),
     (
         tidy.parameters_are_few,
-        "simulator/adapters/cli.py",
+        "simulator/adapters/cli/listings.py",
         "@click.option('--a')\ndef f(a, b, c, d, e, g): ...",
     ),
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -12,6 +11,7 @@ from simulator.domain.capacity import Node
 from simulator.kernel.refusal import Refusal
 from simulator.resources.vms.lifecycle import Vm
 from tests.support.cloud import Answer, Cloud
+from tests.support.effort import walks
 from tests.support.invariants import check_world
 from tests.support.money import deposit, set_policy
 from tests.support.parties import Party, party
@@ -265,9 +265,4 @@ class BareWorld(RuleBasedStateMachine):
 
 
 TestBareWorld = BareWorld.TestCase
-TestBareWorld.settings = settings(
-    max_examples=150,
-    stateful_step_count=50,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
+TestBareWorld.settings = walks(150, 50)

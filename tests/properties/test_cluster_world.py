@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -14,6 +13,7 @@ from simulator.resources.clusters.lifecycle import hand_over
 from simulator.resources.clusters.states import LIFECYCLE, Cluster, Replica
 from tests.support.cloud import Cloud
 from tests.support.clusters import create
+from tests.support.effort import walks
 from tests.support.invariants import check_world
 
 NODES = ("scl-l40s-1", "ams-l40s-1")
@@ -127,9 +127,4 @@ class ClusterWorld(RuleBasedStateMachine):
 
 
 TestClusterWorld = ClusterWorld.TestCase
-TestClusterWorld.settings = settings(
-    max_examples=100,
-    stateful_step_count=50,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
+TestClusterWorld.settings = walks(100, 50)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -19,6 +19,7 @@ from simulator.kernel.settings import Settings
 from simulator.kernel.world import World
 from tests.support.cloud import Cloud
 from tests.support.earnings import EARNINGS, books_add_up, customer, provider
+from tests.support.effort import walks
 from tests.support.invariants import check_world
 
 # -- the model ---------------------------------------------------------------------------------------------
@@ -337,6 +338,4 @@ class Hosting(RuleBasedStateMachine):
 
 
 TestHosting = Hosting.TestCase
-TestHosting.settings = settings(
-    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestHosting.settings = walks(40, 25)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -13,6 +12,7 @@ from simulator.domain.metering import UsageSession
 from simulator.resources.transfers import RESOURCES, Transfer
 from simulator.resources.vms.lifecycle import Vm
 from tests.support.cloud import Answer, Cloud
+from tests.support.effort import walks
 from tests.support.invariants import check_world
 from tests.support.parties import Party, party
 
@@ -171,9 +171,4 @@ class HandOver(RuleBasedStateMachine):
 
 
 TestHandOver = HandOver.TestCase
-TestHandOver.settings = settings(
-    max_examples=40,
-    stateful_step_count=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
+TestHandOver.settings = walks(40, 40)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -14,6 +13,7 @@ from simulator.domain.metering import Account, UsageSession
 from simulator.kernel.refusal import Refusal
 from simulator.resources.billing.payments import Payment
 from tests.support.cloud import Answer, Cloud
+from tests.support.effort import walks
 from tests.support.invariants import check_world
 from tests.support.money import CARDS, DEPOSIT, set_policy
 
@@ -158,9 +158,4 @@ class PayingClient(RuleBasedStateMachine):
 
 
 TestMoney = PayingClient.TestCase
-TestMoney.settings = settings(
-    max_examples=100,
-    stateful_step_count=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
+TestMoney.settings = walks(100, 40)

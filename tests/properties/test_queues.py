@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -13,6 +12,7 @@ from simulator.resources.batches.lifecycle import Batch
 from simulator.resources.runners.lifecycle import RunnerJob, RunnerPool
 from tests.support.batches import jsonl, record, send, start
 from tests.support.cloud import Answer, Cloud
+from tests.support.effort import walks
 from tests.support.invariants import check_world
 from tests.support.runners import POOLS, grant_of
 
@@ -128,9 +128,4 @@ class Queues(RuleBasedStateMachine):
 
 
 TestQueues = Queues.TestCase
-TestQueues.settings = settings(
-    max_examples=60,
-    stateful_step_count=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
+TestQueues.settings = walks(60, 40)

@@ -259,3 +259,20 @@ def test_key_expire_ends_a_key_now(cloud: Cloud) -> None:
     refused(cloud.get(KEYS, key=secret), 401, "EXPIRED_API_KEY")
     with pytest.raises(Refusal, match="default"):
         cloud.do("key.expire", name="unknown")
+
+
+# -- key.revoke
+
+
+def test_key_revoke_ends_a_key_now_and_again_changes_nothing(cloud: Cloud) -> None:
+    secret = mint(cloud, name="ci")["key"]
+    told = cloud.do("key.revoke", name="ci")
+    assert told["revokedAt"] == "2026-06-15T09:00:00.000Z"
+    refused(cloud.get(KEYS, key=secret), 401, "REVOKED_API_KEY")
+    cloud.advance(60)
+    assert cloud.do("key.revoke", name="ci") == told
+
+
+def test_key_revoke_of_an_unknown_key_says_which_there_are(cloud: Cloud) -> None:
+    with pytest.raises(Refusal, match="default"):
+        cloud.do("key.revoke", name="unknown")

@@ -225,6 +225,31 @@ def test_vms_of_other_nodes_notice_nothing(empty: Cloud) -> None:
     assert seen(empty, far) == ("running", None)
 
 
+def test_a_silence_may_end_by_itself(empty: Cloud) -> None:
+    vm = empty.run_vm()
+    empty.do("node.offline", node_of="trainer", seconds=600)
+    empty.advance(599)
+    assert seen(empty, vm) == ("interrupted", "node_lost")
+    empty.advance(1)
+    assert seen(empty, vm) == ("running", None)
+
+
+def test_the_last_word_on_a_silence_counts(empty: Cloud) -> None:
+    vm = empty.run_vm()
+    empty.do("node.offline", node_of="trainer", seconds=600)
+    empty.do("node.offline", node_of="trainer")
+    empty.advance(3600)
+    assert seen(empty, vm) == ("interrupted", "node_lost")
+
+
+def test_a_silent_node_that_was_removed_does_not_answer_again(empty: Cloud) -> None:
+    empty.run_vm()
+    hostname = empty.do("node.offline", node_of="trainer", seconds=600)["hostname"]
+    empty.do("node.set_status", name=hostname, status="removed")
+    empty.advance(3600)
+    assert node(empty, hostname).status == "removed"
+
+
 # -- the operator ------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from simulator.domain import access
 from simulator.domain.events import Outcome, Outgoing
 from simulator.engine import Advanced, ClockState, Simulator
-from simulator.kernel.operation import Request
+from simulator.kernel.operation import Reply, Request
 from simulator.kernel.world import Row, World
 from simulator.worlds import DEFAULT, Opening, Worlds
 
@@ -95,7 +95,10 @@ class Cloud:
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         if raw:
             sent.setdefault("content-type", "application/json")
-        reply = self.worlds.call(Request(method, path, query, sent, raw))
+        return self.read(self.worlds.call(Request(method, path, query, sent, raw)))
+
+    def read(self, reply: Reply) -> Answer:
+        """What a client makes of a reply."""
         is_json = reply.headers.get("Content-Type") == "application/json"
         return Answer(reply.status, json.loads(reply.body) if is_json else reply.body or None, reply.headers)
 

@@ -13,7 +13,6 @@ from simulator.domain.events import Delivery
 from simulator.domain.metering import Account, Transaction, UsageSession
 from simulator.kernel.instant import month_of
 from simulator.kernel.world import Row, World
-from simulator.registry import TIMERS
 from simulator.resources.batches.lifecycle import Batch
 from simulator.resources.clusters.replicas import consecutive_failures
 from simulator.resources.clusters.states import PLACED as REPLICA_PLACED
@@ -24,6 +23,7 @@ from simulator.resources.runners.lifecycle import RunnerJob, RunnerPool
 from simulator.resources.snapshots import Snapshot
 from simulator.resources.transfers import RESOURCES, Transfer
 from simulator.resources.vms.lifecycle import PLACED, Vm
+from simulator.scenario.timers import TIMERS
 from tests.support.batches import batches_count_no_more_than_they_have, no_nano_dollar_is_lost_or_paid_twice
 from tests.support.money import (
     funds_follow_the_waterfall,

@@ -25,6 +25,7 @@ import pytest
 from simulator import assets
 from simulator.contract import Route
 from simulator.contract.spec import METHODS
+from simulator.dispatch import FAULT
 from simulator.engine import Simulator
 from simulator.kernel.operation import Reply, Request
 
@@ -172,7 +173,7 @@ def listen(reach: Reach) -> None:
     def heard(simulator: Simulator, request: Request, *more: Any) -> Reply:
         reply = call(simulator, request, *more)
         route = simulator.contract.route(request.method, request.path)
-        if isinstance(route, Route):
+        if isinstance(route, Route) and FAULT not in reply.headers:  # what a fault answers proves nothing
             reach.answered.add(Answered(reach.file, route.operation.id, reply.status))
         return reply
 

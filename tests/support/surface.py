@@ -31,8 +31,9 @@ class Surface(Client):
         heard = super().call(method, target, body, **headers)
         route = CONTRACT.route(method, target.partition("?")[0])
         if not isinstance(route, NoRoute) and method != "HEAD":
-            value = json.loads(heard.raw) if heard.raw else None
-            answer = Answer(heard.status, heard.headers.get("content-type", ""), value, heard.raw)
+            media_type = heard.headers.get("content-type", "")
+            value = json.loads(heard.raw) if media_type == "application/json" else None
+            answer = Answer(heard.status, media_type, value, heard.raw)
             assert CONTRACT.check_response(route.operation, answer) is None
         return heard
 

@@ -1,28 +1,33 @@
-"""The tables in the documentation, printed from the registries.
+"""What is printed from the registries: the tables in the documentation, and the schema of scenario files.
 
-A block stands between `<!-- table: NAME -->` and `<!-- end -->`. `python -m tests.support.tables --write`
-prints every block again; without `--write` it says which are stale.
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`. `python -m tests.support.tables --write`
+prints everything again; without `--write` it says what is stale.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import msgspec
+
 from simulator import assets
 from simulator.contract import Contract, OperationSpec
 from simulator.dispatch import CREDENTIAL_KINDS
 from simulator.domain.access import scopes_for
+from simulator.domain.faults import SEAMS
 from simulator.kernel.operation import Operation
 from simulator.kernel.refusal import CODES
 from simulator.kernel.settings import SETTINGS, expects
 from simulator.registry import ACTIONS, AREAS, OPERATIONS
+from simulator.scenario.schema import scenario_schema
 from tests.support.reach import Documented, documented, read_exercised
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "docs/reference.md")
+DOCUMENTS = ("README.md", "docs/faults.md", "docs/reference.md", "scenarios/README.md")
 BLOCK = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -144,6 +149,43 @@ def actions() -> str:
     )
 
 
+def faults() -> str:
+    return rows(
+        ("on", "fault", "does", "takes"),
+        (
+            (f"`{seam}`", f"`{name}`", _first_line(effect), _taken(effect))
+            for seam, effects in SEAMS.items()
+            for name, effect in effects.items()
+        ),
+    )
+
+
+def _first_line(effect: type) -> str:
+    """The whole first paragraph of a docstring, in one line."""
+    return " ".join((effect.__doc__ or "").split("\n\n")[0].split())
+
+
+def _taken(effect: type[msgspec.Struct]) -> str:
+    """Its arguments, each with its default; one without has to be given."""
+    return ", ".join(f"`{field.name}`{_default(field)}" for field in msgspec.structs.fields(effect))
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    if field.required or field.default in ("", None):
+        return ""
+    return f" ({str(field.default).lower() if isinstance(field.default, bool) else field.default})"
+
+
+def scenarios() -> str:
+    return rows(
+        ("name", "title"),
+        (
+            (f"[`{name}`]({name}.yaml)", assets.load_scenario(name)["title"])
+            for name in assets.names("scenarios")
+        ),
+    )
+
+
 def lifecycles() -> str:
     machines = [area.machine for area in AREAS if area.machine]
     return "\n".join(f"### {machine.name}\n\n```mermaid\n{machine.mermaid()}\n```\n" for machine in machines)
@@ -155,25 +197,41 @@ TABLES: dict[str, Callable[[], str]] = {
     "errors": errors,
     "settings": settings,
     "actions": actions,
+    "faults": faults,
+    "scenarios": scenarios,
     "lifecycles": lifecycles,
 }
 
 
-def printed(text: str) -> str:
-    """A document with every block printed again."""
+def scenario_schema_text() -> str:
+    return json.dumps(scenario_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+FILES: dict[str, Callable[[], str]] = {"simulator/scenario.schema.json": scenario_schema_text}
+"""Files that are printed as a whole."""
+
+
+def printed(name: str, text: str) -> str:
+    """A file printed again: a whole one, or a document with its tables."""
+    if name in FILES:
+        return FILES[name]()
     return BLOCK.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}{found[3]}", text)
 
 
-def stale() -> list[str]:
-    """Documents with a block that is to be printed again."""
-    texts = {name: (ROOT / name).read_text("utf-8") for name in DOCUMENTS}
-    return [name for name, text in texts.items() if printed(text) != text]
+def stale() -> dict[str, str]:
+    """What is to be printed again, by name, as it would be fresh."""
+    fresh = {}
+    for name in (*DOCUMENTS, *FILES):
+        path = ROOT / name
+        text = path.read_text("utf-8") if path.exists() else ""
+        if (now := printed(name, text)) != text:
+            fresh[name] = now
+    return fresh
 
 
 def write() -> None:
-    for name in DOCUMENTS:
-        path = ROOT / name
-        path.write_text(printed(path.read_text("utf-8")), "utf-8")
+    for name, text in stale().items():
+        (ROOT / name).write_text(text, "utf-8")
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ import msgspec
 
 from simulator.domain import completion, events, inference, workload
 from simulator.domain.completion import APIS, Answer, Record
+from simulator.domain.faults import lifecycle as faults
 from simulator.domain.inference import InferenceModel, InferenceUse
 from simulator.kernel.clock import Grade
 from simulator.kernel.instant import DAY_MS, SECOND_MS
@@ -146,14 +147,14 @@ def _plan(world: World, batch: Batch) -> None:
     if batch.status == "validating":
         due_ms = world.now_ms + WINDOW_MS
         world.clock.at(due_ms, "batch.expire", (batch.id,), cause=world.cause, grade=Grade.watch)
+    if batch.status in ENDED:
+        return
     if batch.status == "in_progress":
         span_ms = None if batch.record_ms is None else batch.total * batch.record_ms
-    elif batch.status in ENDED:
-        span_ms = None
     else:
         span_ms = workload.draw_ms(world, f"batch.{batch.status}")
-    if span_ms is not None:
-        world.after(span_ms, "batch.proceed", batch.id, batch.run)
+    step = faults.Step("batch", batch.status, "batch.proceed", (batch.id, batch.run))
+    faults.proceed(world, batch, step, span_ms)
 
 
 # -- timers ------------------------------------------------------------------------------------------------
@@ -170,6 +171,15 @@ def proceed(world: World, batch_id: str, run: int) -> None:
     else:
         triggers = {"in_progress": "work_done", "finalizing": "finish", "cancelling": "wind_up"}
         move(world, batch, triggers[batch.status])
+
+
+@area.timer("batch.fails")
+def fails(world: World, batch_id: str, reason: str) -> None:
+    """The look at the file came to nothing; later a batch cannot fail, only expire."""
+    batch = world.get(Batch, batch_id)
+    if batch.status == "validating":
+        told = [{"line": 1, "message": reason[:300], "code": "internal"}]
+        move(world, batch, "reject", error_file_id=_write(world, batch, told, "error"))
 
 
 @area.timer("batch.expire")

@@ -13,7 +13,8 @@ import msgspec
 
 from simulator.domain import access, cards, metering, workload
 from simulator.domain.access import Organization
-from simulator.domain.cards import Card
+from simulator.domain.cards import Card, Outcome
+from simulator.domain.faults.payment import Decline, Delay, strike_payment
 from simulator.domain.metering import Account, Transaction
 from simulator.kernel.machine import NEW, Machine, row
 from simulator.kernel.operation import Area
@@ -63,6 +64,7 @@ class Payment(Row, frozen=True, kw_only=True):
     """A charge of a card, what the API calls a PaymentIntent."""
 
     states: ClassVar = STATES
+    secret: ClassVar = ("client_secret",)
     indexes: ClassVar = {
         "organization": Index(lambda payment: payment.organization_id),
         "key": Index(lambda payment: (payment.organization_id, payment.key) if payment.key else None),
@@ -84,6 +86,8 @@ class Payment(Row, frozen=True, kw_only=True):
     """The client's idempotency key."""
     client_secret: str
     decline_code: str = ""
+    late_ms: int = 0
+    """By so much longer its credit takes."""
     line_ids: tuple[str, ...] = ()
     """Its lines in the ledger."""
 
@@ -102,6 +106,7 @@ class SetupIntent(Row, frozen=True, kw_only=True):
     """A card about to be saved; the outside world finishes it."""
 
     indexes: ClassVar = {"secret": Index(lambda intent: intent.client_secret)}
+    secret: ClassVar = ("client_secret",)
 
     organization_id: str
     client_secret: str
@@ -211,7 +216,9 @@ def charge(world: World, card: Card, amount_cents: int, **fields: Any) -> Paymen
 
     Where the bank asks for the cardholder and nobody is there, it is a decline [choice].
     """
-    outcome = cards.outcome_of(world, card)
+    outcome, late_ms = _bank_says(
+        world, card, amount_cents, "recharge" if fields.get("recharge") else "deposit"
+    )
     payment_id = f"pi_{world.streams.text('payment', 24)}"
     payment = Payment(
         id=payment_id,
@@ -220,11 +227,24 @@ def charge(world: World, card: Card, amount_cents: int, **fields: Any) -> Paymen
         card_id=card.id,
         amount_cents=amount_cents,
         client_secret=new_secret(world, payment_id),
+        late_ms=late_ms,
         **fields,
     )
     if outcome.trigger == "challenge" and payment.recharge:
         return move(world, payment, "decline", decline_code="authentication_required")
     return move(world, payment, outcome.trigger, decline_code=outcome.decline_code)
+
+
+def _bank_says(world: World, card: Card, amount_cents: int, purpose: str) -> tuple[Outcome, int]:
+    """What a charge comes to, and by how many milliseconds its credit is late: as the card stands for, unless
+    a fault has it otherwise."""
+    values = {"amount_cents": amount_cents, "last4": card.last4, "organization": card.organization_id}
+    hit = strike_payment(world, purpose, values)
+    if hit is None or isinstance(hit.effect, Delay):
+        return cards.outcome_of(world, card), round(hit.effect.seconds * 1000) if hit else 0
+    if isinstance(hit.effect, Decline):
+        return Outcome("decline", hit.effect.decline_code), 0
+    return Outcome("challenge"), 0
 
 
 def move(world: World, payment: Payment, trigger: str, **fields: Any) -> Payment:
@@ -237,8 +257,9 @@ def move(world: World, payment: Payment, trigger: str, **fields: Any) -> Payment
     if step.target == "succeeded":
         delay_ms = workload.draw_span_ms(world, "billing.credit_delay_s")
         if delay_ms is not None:
+            due_ms = world.now_ms + delay_ms + payment.late_ms
             args = (payment.organization_id, payment.id)
-            world.clock.at(world.now_ms + delay_ms, "billing.credit", args, cause=cause)
+            world.clock.at(due_ms, "billing.credit", args, cause=cause)
     return payment
 
 

@@ -270,6 +270,15 @@ def miss_start(world: World, replica_id: str, run: int) -> None:
         assess(world, replica.cluster_id)
 
 
+@replica_area.timer("replica.fails")
+def fails(world: World, replica_id: str, reason: str) -> None:
+    """A start came to nothing; a replica keeps no reason."""
+    replica = world.get(Replica, replica_id)
+    if replica.status == "provisioning":
+        replicas.move(world, replica, "fail")
+        assess(world, replica.cluster_id)
+
+
 @replica_area.timer("replica.unhealthy")
 def fail_checks(world: World, replica_id: str, run: int, since_ms: int) -> None:
     """The health check that makes a replica unhealthy, unless one has succeeded meanwhile."""

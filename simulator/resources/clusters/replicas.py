@@ -11,6 +11,7 @@ from typing import Any
 
 from simulator.domain import capacity, events, workload
 from simulator.domain.capacity import Fit, Shape
+from simulator.domain.faults import lifecycle as faults
 from simulator.kernel.clock import Grade
 from simulator.kernel.instant import SECOND_MS
 from simulator.kernel.machine import NEW, Capacity, Step
@@ -117,8 +118,8 @@ def session_fields(world: World, replica: Replica) -> dict[str, Any]:
 
 def _plan_start(world: World, replica: Replica) -> None:
     span = start_ms(world, replica)
-    if span is not None:
-        world.after(span, "replica.started", replica.id, replica.run)
+    step = faults.Step("replica", "provisioning", "replica.started", (replica.id, replica.run))
+    faults.proceed(world, replica, step, span)
     deadline = world.now_ms + world.settings.whole("clusters.deadline_s") * SECOND_MS
     args = (replica.id, replica.run)
     world.clock.at(deadline, "replica.deadline", args, cause=world.cause, grade=Grade.watch)
@@ -141,8 +142,9 @@ def end(world: World, replica: Replica) -> None:
     span = workload.draw_ms(world, "teardown")
     if span == 0:
         move(world, ending, "ended")
-    elif span is not None:
-        world.after(span, "replica.ended", ending.id, ending.run)
+    else:
+        step = faults.Step("replica", "terminating", "replica.ended", (ending.id, ending.run))
+        faults.proceed(world, ending, step, span)
     if former is not None and former.status == "migrating":
         end(world, former)
 

@@ -44,6 +44,7 @@ class Cluster(Row, frozen=True, kw_only=True):
     """One cluster. `run` counts its transitions."""
 
     states: ClassVar = STATES
+    secret: ClassVar = ("deploy_token", "env")
     indexes: ClassVar = {
         "organization": Index(lambda cluster: cluster.organization_id),
         "live": Index(lambda cluster: cluster.organization_id if cluster.status != "terminated" else None),

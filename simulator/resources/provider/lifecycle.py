@@ -88,11 +88,23 @@ def set_state(world: World, node: Node, status: str) -> Node:
 
 @area.timer("node.heartbeat")
 def beat(world: World, node_id: str) -> None:
-    """A node that was enrolled is heard for the first time."""
+    """A node is heard: for the first time, or after a silence that was to end."""
     move(world, world.get(Node, node_id), "answer", alive=True)
 
 
 @area.timer("node.silence")
-def miss_heartbeats(world: World, node_id: str) -> None:
-    """The silence of a node has lasted long enough to be noticed."""
-    move(world, world.get(Node, node_id), "fall_silent", alive=False)
+def miss_heartbeats(world: World, node_id: str, until_ms: int | None) -> None:
+    """The silence of a node has lasted long enough to be noticed, unless it is over."""
+    node = world.get(Node, node_id)
+    if until_ms is not None and until_ms <= world.now_ms:
+        world.change(node, alive=True)
+    else:
+        fall_silent(world, node, until_ms)
+
+
+def fall_silent(world: World, node: Node, until_ms: int | None) -> Node:
+    """A node is missed; it answers again at a moment, or when somebody says so."""
+    node = move(world, node, "fall_silent", alive=False)
+    if until_ms is not None:
+        world.clock.at(until_ms, "node.heartbeat", (node.id,), cause=world.cause)
+    return node

@@ -15,7 +15,7 @@ from simulator.kernel.target import Target, pick
 from simulator.kernel.world import Row, World
 from simulator.resources.clusters.states import Replica
 from simulator.resources.provider.applications import provider_of
-from simulator.resources.provider.lifecycle import NODE_LIFE, area, move, set_state
+from simulator.resources.provider.lifecycle import NODE_LIFE, area, fall_silent, move, set_state
 from simulator.resources.vms import lifecycle as vms
 from simulator.resources.vms.lifecycle import Vm
 
@@ -46,8 +46,10 @@ class NodeTarget(Target, kw_only=True):
 
 
 class Silence(NodeTarget, kw_only=True):
-    """Which node, and how long its silence goes unnoticed."""
+    """Which node, how long it is silent, and how long that goes unnoticed."""
 
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=10**7)] | None = None
+    """After so long it answers again; by default only when node.online says so."""
     noticed_after_s: Annotated[float, msgspec.Meta(ge=0, le=10**7)] = 0
     """At once; the service waits for heartbeats for 120 seconds [choice]."""
 
@@ -84,11 +86,12 @@ class NodeSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 def take_node_offline(world: World, what: Silence) -> dict[str, Any]:
     """A node falls silent: its running VMs are interrupted, or fail with vms.legacy_node_loss."""
     node = pick_node(world, what)
-    if not what.noticed_after_s:
-        return told_of(move(world, node, "fall_silent", alive=False))
     NODE_LIFE.step(node.status, "fall_silent", f"node {node.hostname}")
     world.clock.cancel_of(node.id)
-    world.after(round(what.noticed_after_s * SECOND_MS), "node.silence", node.id)
+    until_ms = None if what.seconds is None else world.now_ms + round(what.seconds * SECOND_MS)
+    if not what.noticed_after_s:
+        return told_of(fall_silent(world, node, until_ms))
+    world.after(round(what.noticed_after_s * SECOND_MS), "node.silence", node.id, until_ms)
     return told_of(world.change(node, alive=False))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from simulator.domain import cards, workload
+from simulator.domain.faults import lifecycle as faults
 from simulator.kernel.clock import Grade
 from simulator.kernel.instant import DAY_MS, SECOND_MS
 from simulator.kernel.machine import NEW, SAME, Machine, row
@@ -226,10 +227,12 @@ def start_waiting(world: World, pool: RunnerPool) -> None:
 def _plan(world: World, job: RunnerJob) -> None:
     if job.status == "provisioning":
         span_ms = workload.draw_ms(world, "runner.provisioning")
-        if span_ms is not None:
-            world.after(span_ms, "runner.run", job.id)
-    elif job.status == "running" and job.seconds is not None:
-        world.after(round(job.seconds * SECOND_MS), "runner.finish", job.id)
+        faults.proceed(
+            world, job, faults.Step("runner_job", "provisioning", "runner.run", (job.id,)), span_ms
+        )
+    elif job.status == "running":
+        span_ms = None if job.seconds is None else round(job.seconds * SECOND_MS)
+        faults.proceed(world, job, faults.Step("runner_job", "running", "runner.finish", (job.id,)), span_ms)
 
 
 def plan_period(world: World, pool: RunnerPool) -> None:
@@ -255,6 +258,14 @@ def finish_job(world: World, job_id: str) -> None:
     job = world.get(RunnerJob, job_id)
     if job.status == "running":
         move_job(world, job, job.conclusion, "" if job.conclusion == "complete" else "the job failed")
+
+
+@jobs.timer("runner_job.fails")
+def fails(world: World, job_id: str, reason: str) -> None:
+    """A runner did not come up, or the job it had failed."""
+    job = world.get(RunnerJob, job_id)
+    if job.status in ("provisioning", "running"):
+        move_job(world, job, "fail", reason)
 
 
 @area.timer("runner.renew")

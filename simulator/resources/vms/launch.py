@@ -10,6 +10,7 @@ import msgspec
 from simulator.domain import capacity, products, workload
 from simulator.domain.access import digest
 from simulator.domain.capacity import Claim, Fit, Node, Shape
+from simulator.domain.faults import placement
 from simulator.domain.registries import known_credential
 from simulator.domain.ssh import SshKey
 from simulator.domain.workload import Wish
@@ -127,6 +128,7 @@ def own_place(world: World, vm: Vm) -> Fit:
     """Where a stopped VM starts again: on its own node only, or anywhere when its disk is gone."""
     if not vm.node_id:
         return capacity.place(world, msgspec.structs.replace(vm.shape, node_id=""))
+    placement.check(world, vm.shape.product, msgspec.structs.asdict(vm.shape), "VM_NODE_BUSY")
     node = world.get(Node, vm.node_id)
     disk = world.get(Claim, vm.id).disk_gb
     without = msgspec.structs.replace(node, used_disk_gb=node.used_disk_gb - disk)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from simulator.domain import capacity, events, metering, workload
 from simulator.domain.capacity import Fit, Node, Shape
+from simulator.domain.faults import lifecycle as faults
 from simulator.kernel.clock import Grade
 from simulator.kernel.instant import DAY_MS
 from simulator.kernel.machine import NEW, SAME, Capacity, Machine, Step, row
@@ -38,6 +39,7 @@ class Vm(Row, frozen=True, kw_only=True):
     """One VM. `run` counts its transitions: a timer set for an earlier run does nothing."""
 
     states: ClassVar = STATES
+    secret: ClassVar = ("env", "guest")
     indexes: ClassVar = {
         "organization": Index(lambda vm: vm.organization_id),
         "live": Index(lambda vm: vm.organization_id if vm.status != "terminated" else None),
@@ -230,8 +232,8 @@ def _plan(world: World, vm: Vm, before: str) -> None:
         ready = workload.draw_ms(
             world, f"{kind}.{'restart_in_place' if before == 'running' else 'ssh_ready'}"
         )
-        if vm.ssh == "booting" and ready is not None:
-            world.after(ready, "vm.ssh_ready", vm.id, vm.run)
+        if vm.ssh == "booting":
+            faults.proceed(world, vm, faults.Step("vm", "ssh_ready", "vm.ssh_ready", (vm.id, vm.run)), ready)
     elif vm.status == "interrupted":
         until = world.now_ms + world.settings.whole("vms.interrupted_days") * DAY_MS
         world.clock.at(until, "vm.give_up", (vm.id, vm.run), cause=world.cause, grade=Grade.watch)
@@ -239,8 +241,7 @@ def _plan(world: World, vm: Vm, before: str) -> None:
 
 def _plan_stage(world: World, vm: Vm) -> None:
     span = workload.draw_ms(world, f"{timing_kind(vm)}.{'restart' if vm.cached else vm.stage}")
-    if span is not None:
-        world.after(span, "vm.stage", vm.id, vm.run, vm.stage)
+    faults.proceed(world, vm, faults.Step("vm", vm.stage, "vm.stage", (vm.id, vm.run, vm.stage)), span)
 
 
 # -- timers ------------------------------------------------------------------------------------------------
@@ -264,6 +265,14 @@ def end_stage(world: World, vm_id: str, run: int, stage: str) -> None:
     vm = world.change(vm, stage=STAGES[STAGES.index(stage) + 1], updated_at_ms=world.now_ms)
     world.note("transition", resource=vm.id, name=vm.name, stage=vm.stage)
     _plan_stage(world, vm)
+
+
+@area.timer("vm.fails")
+def fails(world: World, vm_id: str, reason: str) -> None:
+    """A stage of a start came to nothing."""
+    vm = world.get(Vm, vm_id)
+    if vm.status == "deploying":
+        move(world, vm, "fail", reason=reason)
 
 
 @area.timer("vm.deadline")
