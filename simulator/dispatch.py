@@ -8,12 +8,13 @@ therefore kept until access has been granted: nothing leaks.
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
-from simulator.contract import Answer, Contract, NoRoute, OperationSpec, Route
+from simulator.contract import Answer, Checked, Contract, NoRoute, OperationSpec, Route
 from simulator.domain import access, limits, timeline
 from simulator.domain.faults.request import Surprise, strike_request
 from simulator.domain.faults.rules import Rule, look_back
@@ -99,7 +100,7 @@ class _Exchange:
             extra = {"Allow": ", ".join(route.allowed)} if route.allowed else {}
             return self.refuse(_no_route(self.request, route), extra)
         try:
-            value = _Visit(self.world, self.contract, self.request, route, self.facts).carry_out()
+            value = _Visit(self.world, self.request, route, self.checked, self.facts).carry_out()
         except Refusal as refusal:
             return self.refuse(refusal)
         return self._reply(route.operation.success, value, {})
@@ -122,13 +123,18 @@ class _Exchange:
             values = {**self._values(), "status": reply.status}
             timeline.heard(self.world, "call", self.spec.id, values, self.world.cause)
 
-    def _values(self) -> dict[str, Any]:
-        """What a rule's `where` matches: values of the body, the query and the path."""
+    @cached_property
+    def checked(self) -> Checked:
+        """What the request says, held against the contract; of a request that has found its operation."""
         route, request = self.route, self.request
         assert isinstance(route, Route)
-        checked = self.contract.check_request(route, request.query, request.headers, request.body)
-        body = checked.body if isinstance(checked.body, dict) else {}
-        return {**body, **checked.query, **route.path_values}
+        return self.contract.check_request(route, request.query, request.headers, request.body)
+
+    def _values(self) -> dict[str, Any]:
+        """What a rule's `where` matches: values of the body, the query and the path."""
+        assert isinstance(self.route, Route)
+        body = self.checked.body if isinstance(self.checked.body, dict) else {}
+        return {**body, **self.checked.query, **self.route.path_values}
 
     @property
     def caller(self) -> str:
@@ -150,6 +156,7 @@ class _Exchange:
         assert spec is not None
         if surprise.smaller_page and "limit" in spec.parameter_names:
             self.request = msgspec.structs.replace(self.request, query=_halved(self.request.query))
+            del self.checked
         reply = self.answer()
         if reply.status != spec.success or reply.headers.get("Content-Type") != JSON:
             return reply
@@ -184,12 +191,12 @@ class _Visit:
     """A request that has found its operation, on its way through access, find and the operation itself."""
 
     def __init__(
-        self, world: World, contract: Contract, request: Request, route: Route, facts: dict[str, Any]
+        self, world: World, request: Request, route: Route, checked: Checked, facts: dict[str, Any]
     ) -> None:
-        self.world, self.request, self.route, self.facts = world, request, route, facts
+        self.world, self.request, self.route = world, request, route
+        self.checked, self.facts = checked, facts
         self.spec = route.operation
         self.operation = OPERATIONS[self.spec.id]
-        self.checked = contract.check_request(route, request.query, request.headers, request.body)
         self.principal = NOBODY
 
     def carry_out(self) -> Any:

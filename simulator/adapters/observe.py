@@ -86,7 +86,7 @@ def _stream(one: Simulator, query: dict[str, Any], since: int) -> Iterator[bytes
     yield b": journal\n\n"
     while left != 0:
         with one.reading() as world:
-            news = [entry for entry in world.journal if entry.serial > since][:MOST_AT_ONCE]
+            news = world.journal.after(since)[:MOST_AT_ONCE]
         wanted = [entry for entry in news if _is_asked_for(entry, query)][:left]
         left = None if left is None else left - len(wanted)
         since = news[-1].serial if news else since

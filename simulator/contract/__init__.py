@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from simulator.contract.compiled import Answer, Plan, Schemas
-from simulator.contract.novelty import surprising
+from simulator.contract.novelty import Novelty
 from simulator.contract.reading import (
     Problem,
     ReadingError,
@@ -25,7 +25,7 @@ from simulator.contract.reading import (
     without_blanks,
 )
 from simulator.contract.route import NoRoute, Route, Router
-from simulator.contract.spec import OperationSpec, bare_media_type, read_operations
+from simulator.contract.spec import OperationSpec, bare_media_type, node_at, read_operations
 
 if TYPE_CHECKING:
     from simulator.contract.judge import Judge
@@ -94,7 +94,8 @@ class Contract:
         spec = operation.response(operation.success)
         if spec is None or spec.schema is None:
             return answer
-        return surprising(self.document, spec.schema, answer, member=member, null=null)
+        novelty = Novelty(self.document, member=member, null=null)
+        return novelty.within(node_at(self.document, spec.schema), answer)
 
     @cached_property
     def _judge(self) -> Judge:

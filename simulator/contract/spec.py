@@ -165,11 +165,17 @@ class _Reader:
 
     def _resolved(self, pointer: str) -> tuple[str, dict[str, Any]]:
         """The node at a pointer and its own pointer, after following references."""
-        node: Any = self._document
-        for part in pointer[2:].split("/"):
-            key = part.replace("~1", "/").replace("~0", "~")
-            node = node[int(key)] if isinstance(node, list) else node[key]
+        node = node_at(self._document, pointer)
         return self._resolved(node["$ref"]) if "$ref" in node else (pointer, node)
+
+
+def node_at(document: Mapping[str, Any], pointer: str) -> Any:
+    """The node of a document at a pointer such as `#/components/schemas/Error`."""
+    node: Any = document
+    for part in pointer[2:].split("/"):
+        key = part.replace("~1", "/").replace("~0", "~")
+        node = node[int(key)] if isinstance(node, list) else node[key]
+    return node
 
 
 def _content(pointer: str, raw: Mapping[str, Any]) -> tuple[tuple[str, ...], str | None]:

@@ -299,7 +299,7 @@ def place(world: World, shape: Shape) -> Fit:
 
 def _check_fault(world: World, shape: Shape) -> None:
     code = "INSUFFICIENT_GPU_CAPACITY" if shape.gpus else "INSUFFICIENT_CPU_CAPACITY"
-    placement.check(world, shape.product, msgspec.structs.asdict(shape), code)
+    placement.check(world, shape.product, shape, code)
 
 
 def place_all(world: World, shape: Shape, count: int) -> list[Fit]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -12,10 +11,11 @@ from simulator.domain.faults.rules import Rule
 from simulator.domain.timeline import Cue
 from simulator.insight.money import dollars, leaks, spend_cents
 from simulator.kernel.form import read
+from simulator.kernel.globs import globs, like
 from simulator.kernel.journal import Entry
 from simulator.kernel.world import World
 from simulator.scenario.document import story_of
-from simulator.scenario.expectations import RESOURCES, Expectation, globs
+from simulator.scenario.expectations import RESOURCES, Expectation
 
 MOST_NAMED = 5
 
@@ -68,20 +68,9 @@ def _counted(world: World, expectation: Expectation, subject: str) -> tuple[int,
     """How many there are, and the same in words."""
     if subject == "resource":
         return _resources(world, expectation)
-    if subject == "fault":
-        wanted = globs(expectation.fault)
-        number = sum(rule.hits for rule in world.rows(Rule) if _like(rule.id, wanted))
-        return number, _number_of(number, "hit", "hits")
-    if subject == "action":
-        wanted = globs(expectation.action)
-        number = sum(cue.done for cue in world.rows(Cue) if _like(cue.action, wanted))
-        return number, _number_of(number, "action", "actions")
-    if subject == "calls":
-        number = _calls(world, expectation)
-        return number, _number_of(number, "call", "calls")
-    number = sum(1 for _ in _entries(world, expectation, subject))
-    words = {"event": ("event", "events"), "delivered": ("delivery", "deliveries")}
-    return number, _number_of(number, *words[subject])
+    count, one, many = COUNTED[subject]
+    number = count(world, expectation)
+    return number, _number_of(number, one, many)
 
 
 def _number_of(number: int, one: str, many: str) -> str:
@@ -93,9 +82,9 @@ def _resources(world: World, expectation: Expectation) -> tuple[int, str]:
     resource = expectation.resource or ""
     names, statuses = globs(expectation.name), globs(expectation.status)
     there: list[Any] = [
-        row for row in world.rows(RESOURCES[resource]) if not names or _like(_name(row), names)
+        row for row in world.rows(RESOURCES[resource]) if not names or like(_name(row), names)
     ]
-    fitting = [row for row in there if not statuses or _like(row.status, statuses)]
+    fitting = [row for row in there if not statuses or like(row.status, statuses)]
     most = expectation.bounds()[1]
     too_many = most is not None and len(fitting) > most
     told = fitting if too_many else [row for row in there if row not in fitting]
@@ -111,26 +100,43 @@ def _name(row: Any) -> str:
     return str(next(filter(None, names), row.id))
 
 
+def _hits(world: World, expectation: Expectation) -> int:
+    wanted = globs(expectation.fault)
+    return sum(rule.hits for rule in world.rows(Rule) if like(rule.id, wanted))
+
+
+def _actions(world: World, expectation: Expectation) -> int:
+    wanted = globs(expectation.action)
+    return sum(cue.done for cue in world.rows(Cue) if like(cue.action, wanted))
+
+
 def _calls(world: World, expectation: Expectation) -> int:
     """Exact, however long it took: the journal counts answers for good."""
     wanted, statuses = globs(expectation.calls), globs(expectation.status)
     return sum(
         number
         for (operation, status), number in world.journal.answered.items()
-        if _like(operation, wanted) and (not statuses or _status_like(status, statuses))
+        if like(operation, wanted) and (not statuses or _status_like(status, statuses))
     )
 
 
-def _entries(world: World, expectation: Expectation, subject: str) -> Iterator[Entry]:
-    wanted, names = globs(getattr(expectation, subject)), globs(expectation.name)
-    kind = {"event": "event", "delivered": "delivery"}[subject]
+def _events(world: World, expectation: Expectation) -> int:
+    return sum(1 for _ in _entries(world, "event", expectation.event, expectation.name))
+
+
+def _deliveries(world: World, expectation: Expectation) -> int:
+    """Those that a receiver took."""
+    entries = _entries(world, "delivery", expectation.delivered, expectation.name)
+    return sum(entry.facts["status"] == "delivered" for entry in entries)
+
+
+def _entries(world: World, kind: str, of_type: Any, name: Any) -> Iterator[Entry]:
+    """What the journal says of events of these types, about resources of these names."""
+    types, names = globs(of_type), globs(name)
     for entry in world.journal:
-        facts = entry.facts
-        if entry.kind != kind or not _like(facts["type"], wanted):
+        if entry.kind != kind or not like(entry.facts["type"], types):
             continue
-        if subject == "delivered" and facts["status"] != "delivered":
-            continue
-        if not names or _like(_name_of(world, facts.get("resource", "")), names):
+        if not names or like(_name_of(world, entry.facts["resource"]), names):
             yield entry
 
 
@@ -141,8 +147,14 @@ def _name_of(world: World, row_id: str) -> str:
 
 def _status_like(status: int, wanted: tuple[str, ...]) -> bool:
     """4xx is every status from 400 to 499."""
-    return any(fnmatchcase(str(status), glob.replace("x", "?")) for glob in wanted)
+    return like(str(status), [glob.replace("x", "?") for glob in wanted])
 
 
-def _like(text: str, wanted: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(text, glob) for glob in wanted)
+COUNTED = {
+    "fault": (_hits, "hit", "hits"),
+    "action": (_actions, "action", "actions"),
+    "calls": (_calls, "call", "calls"),
+    "event": (_events, "event", "events"),
+    "delivered": (_deliveries, "delivery", "deliveries"),
+}
+"""What is counted of a subject, and the words for one and for several."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -24,6 +26,15 @@ class FormProblem(ValueError):
         """The same problem, its place seen from further out."""
         joint = "." if self.place and not self.place.startswith("[") else ""
         return FormProblem(self.what, f"{outer}{joint}{self.place}")
+
+
+@contextmanager
+def inside(place: str) -> Iterator[None]:
+    """Whatever does not fit in here lies at this place."""
+    try:
+        yield
+    except FormProblem as problem:
+        raise problem.within(place) from None
 
 
 def read(content: Any, form: Any) -> Any:

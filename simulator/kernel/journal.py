@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -88,6 +89,10 @@ class Journal:
 
     def __reversed__(self) -> Iterator[Entry]:
         return reversed(self._ring)
+
+    def after(self, serial: int) -> list[Entry]:
+        """The entries newer than a serial, oldest first: as much work as there are."""
+        return list(takewhile(lambda entry: entry.serial > serial, reversed(self._ring)))[::-1]
 
     def __len__(self) -> int:
         return len(self._ring)

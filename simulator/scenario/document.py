@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from simulator.kernel.form import FormProblem, read
+from simulator.kernel.form import FormProblem, inside, read
 from simulator.kernel.world import Row, World
 from simulator.scenario import expectations, rules, timeline
 from simulator.scenario.expectations import Expectation
@@ -58,18 +58,17 @@ def read_scenario(document: Any) -> Scenario:
 
 def lay(world: World, document: Any) -> None:
     """Lay a scenario into a world at its first moment. All or nothing: raises ScenarioError."""
-    scenario, place, cues = read_scenario(document), "", []
+    scenario, cues = read_scenario(document), []
     try:
         for number, expectation in enumerate(scenario.expect):
-            place = f"expect[{number}]"
-            expectations.check(expectation)
+            with inside(f"expect[{number}]"):
+                expectations.check(expectation)
         for number, entry in enumerate(scenario.timeline):
-            place = f"timeline[{number}]"
-            cues.append(timeline.cue_of(world, entry, number))
-        place = ""
+            with inside(f"timeline[{number}]"):
+                cues.append(timeline.cue_of(world, entry, number))
         rules.load_rules(world, document.get("faults", []))
     except FormProblem as problem:
-        raise ScenarioError(str(problem.within(place) if place else problem)) from None
+        raise ScenarioError(str(problem)) from None
     timeline.begin(world, cues)
     expected = tuple(document.get("expect", ()))
     world.put(Story(id="scenario", created_at_ms=world.now_ms, title=scenario.title, expect=expected))

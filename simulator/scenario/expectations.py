@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
 from simulator.domain.capacity import Node
 from simulator.domain.events import EVENT_TYPES
 from simulator.kernel.form import FormProblem
+from simulator.kernel.globs import globs, like
 from simulator.kernel.refusal import nearest
 from simulator.kernel.world import Row
 from simulator.registry import ACTIONS, OPERATIONS
@@ -20,7 +20,7 @@ from simulator.resources.runners.lifecycle import RunnerJob, RunnerPool
 from simulator.resources.snapshots import Snapshot
 from simulator.resources.transfers import Transfer
 from simulator.resources.vms.lifecycle import Vm
-from simulator.scenario.rules import Globs
+from simulator.scenario.words import Globs, known_globs
 
 RESOURCES: dict[str, type[Row]] = {
     "vm": Vm,
@@ -99,9 +99,8 @@ def check(expectation: Expectation) -> None:
         "delivered": list(EVENT_TYPES),
         "action": list(ACTIONS),
     }
-    for glob in globs(getattr(expectation, subject)) if subject in known else ():
-        if not any(fnmatchcase(name, glob) for name in known[subject]):
-            raise FormProblem(f"no {subject.rstrip('s')} {glob!r}{nearest(glob, known[subject])}", subject)
+    if subject in known:
+        known_globs(subject.rstrip("s"), getattr(expectation, subject), known[subject], subject)
     least, most = expectation.bounds()
     if most is not None and least > most:
         raise FormProblem(f"at least {least} and at the most {most} cannot both be")
@@ -129,14 +128,7 @@ def _check_resource(expectation: Expectation) -> None:
     if kind is None:
         raise FormProblem(f"no resource {resource!r}{nearest(resource, list(RESOURCES))}", "resource")
     for status in globs(expectation.status):
-        if kind.states and not any(fnmatchcase(state, status) for state in kind.states):
+        if kind.states and not any(like(state, (status,)) for state in kind.states):
             raise FormProblem(
                 f"a {resource} is never {status!r}{nearest(status, list(kind.states))}", "status"
             )
-
-
-def globs(given: Any) -> tuple[str, ...]:
-    """One glob or several, as a tuple of texts."""
-    if given is None:
-        return ()
-    return tuple(map(str, given)) if isinstance(given, list) else (str(given),)

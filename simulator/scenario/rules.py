@@ -6,7 +6,6 @@ The form is one for all seams, in scenario files, on the control surface and in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -15,12 +14,13 @@ from simulator.domain import events
 from simulator.domain.faults import SEAMS, SELECTORS, lifecycle, placement
 from simulator.domain.faults.rules import Rule
 from simulator.domain.products import GpuModel
-from simulator.kernel.form import FormProblem, read
-from simulator.kernel.instant import LATEST_MS, parse_span
+from simulator.kernel.form import FormProblem, inside, read
+from simulator.kernel.instant import LATEST_MS
 from simulator.kernel.refusal import CODES, Refusal, nearest
 from simulator.kernel.world import World
 from simulator.registry import OPERATIONS
 from simulator.resources.billing.payments import DECLINE_CODES, SENSITIVE_CODES
+from simulator.scenario.words import Globs, Span, Where, globs_of, known_globs, span_ms
 
 Seam = Literal["request", "webhook", "lifecycle", "placement", "payment"]
 assert set(get_args(Seam)) == set(SEAMS)
@@ -28,9 +28,6 @@ assert set(get_args(Seam)) == set(SEAMS)
 MOST_RULES = 1000
 PURPOSES = ("deposit", "recharge")
 
-Globs = str | Annotated[list[str], msgspec.Meta(min_length=1, max_length=200)]
-Word = str | int | float | bool
-Where = dict[str, Word | Annotated[list[Word], msgspec.Meta(min_length=1, max_length=200)]]
 Whole = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 
@@ -51,9 +48,9 @@ class RuleForm(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, rename=
     after: Whole = 0
     times: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] | None = None
     probability: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
-    from_: str | int | float = 0
+    from_: Span = 0
     """From when on: a span from loading, such as 10s."""
-    until: str | int | float | None = None
+    until: Span | None = None
     """Until when: a span from loading."""
     do: dict[str, Any]
     """One fault, and its arguments or `true`."""
@@ -69,10 +66,8 @@ def load_rules(world: World, documents: Sequence[Any], *, keep: bool = True) -> 
         raise FormProblem(f"{len(there) + len(documents)} rules; {MOST_RULES} at the most", "faults")
     rules = []
     for number, document in enumerate(documents):
-        try:
+        with inside(f"faults[{number}]"):
             rule = rule_of(world, document, position + 1 + number, taken)
-        except FormProblem as problem:
-            raise problem.within(f"faults[{number}]") from None
         taken.add(rule.id)
         rules.append(rule)
     if not keep:
@@ -95,8 +90,8 @@ def rule_of(world: World, document: Any, position: int, taken: set[str]) -> Rule
     form: RuleForm = read(document, RuleForm)
     name, arguments = _fault(form)
     chosen = _chosen(world, form)
-    from_ms = _moment_ms(world, "from", form.from_)
-    until_ms = LATEST_MS if form.until is None else _moment_ms(world, "until", form.until)
+    from_ms = world.now_ms + span_ms(form.from_, "from")
+    until_ms = LATEST_MS if form.until is None else world.now_ms + span_ms(form.until, "until")
     if until_ms <= from_ms:
         raise FormProblem(f"{form.until!r} is not after from, {form.from_!r}", "until")
     rule_id = form.id or _free_id(name, taken)
@@ -135,18 +130,6 @@ def view(rule: Rule) -> dict[str, Any]:
     return {**document, "do": {rule.name: rule.arguments or True}, **done}
 
 
-def globs_of(where: Where) -> dict[str, tuple[str, ...]]:
-    """What `where` wants, as texts: true and 4 are written as JSON writes them."""
-    return {
-        name: tuple(map(_text, given if isinstance(given, list) else [given]))
-        for name, given in where.items()
-    }
-
-
-def _text(word: Word) -> str:
-    return str(word).lower() if isinstance(word, bool) else str(word)
-
-
 # -- reading -----------------------------------------------------------------------------------------------
 
 
@@ -163,10 +146,8 @@ def _fault(form: RuleForm) -> tuple[str, dict[str, Any]]:
     arguments = {} if given is True or given is None else given
     if not isinstance(arguments, dict):
         raise FormProblem(f"{given!r:.80} is no mapping of arguments; write true, or {{…}}", f"do.{name}")
-    try:
+    with inside(f"do.{name}"):
         effect = read(arguments, effects[name])
-    except FormProblem as problem:
-        raise problem.within(f"do.{name}") from None
     _check_words(name, effect)
     return name, arguments
 
@@ -193,12 +174,7 @@ def _chosen(world: World, form: RuleForm) -> dict[str, tuple[str, ...]]:
         if selector not in SELECTORS[form.on]:
             ways = " and ".join(SELECTORS[form.on])
             raise FormProblem(f"on: {form.on} chooses by {ways}, and by where", selector)
-        globs = (given,) if isinstance(given, str) else tuple(given)
-        known = _known(world, selector)
-        for glob in globs:
-            if not any(fnmatchcase(name, glob) for name in known):
-                raise FormProblem(f"no {selector} {glob!r}{nearest(glob, known)}", selector)
-        chosen[selector] = globs
+        chosen[selector] = known_globs(selector, given, _known(world, selector), selector)
     return chosen
 
 
@@ -212,13 +188,6 @@ def _known(world: World, selector: str) -> list[str]:
         "model": lambda: [*(model.id for model in world.rows(GpuModel)), "cpu"],
         "purpose": lambda: list(PURPOSES),
     }[selector]()
-
-
-def _moment_ms(world: World, name: str, given: str | int | float) -> int:
-    try:
-        return world.now_ms + parse_span(str(given))
-    except ValueError as problem:
-        raise FormProblem(str(problem), name) from None
 
 
 def _free_id(name: str, taken: set[str]) -> str:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
 import msgspec
 
 from simulator.domain import events
 from simulator.domain.timeline import ACT, Cue
-from simulator.kernel.form import FormProblem, read
-from simulator.kernel.instant import LAST_NOW_MS, parse_span
+from simulator.kernel.form import FormProblem, inside, read
+from simulator.kernel.instant import LAST_NOW_MS
 from simulator.kernel.refusal import Refusal, nearest
 from simulator.kernel.world import World
 from simulator.registry import ACTIONS, OPERATIONS
-from simulator.scenario.rules import Globs, Where, globs_of
+from simulator.scenario.words import Globs, Span, Where, globs_of, known_globs, span_ms
 
 MOST_ENTRIES = 10_000
 
-Span = str | int | float
 Times = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 
 
@@ -64,10 +62,10 @@ def cue_of(world: World, entry: Entry, position: int) -> Cue:
     if entry.at is not None:
         if entry.after is not None:
             raise FormProblem("goes with `when`; `at` says the moment itself", "after")
-        return msgspec.structs.replace(cue, after_ms=_span_ms(world, "at", entry.at))
+        return msgspec.structs.replace(cue, after_ms=_from_now_ms(world, "at", entry.at))
     assert entry.when is not None
     return msgspec.structs.replace(
-        cue, after_ms=_span_ms(world, "after", entry.after or 0), **_waiting(entry.when)
+        cue, after_ms=_from_now_ms(world, "after", entry.after or 0), **_waiting(entry.when)
     )
 
 
@@ -108,10 +106,8 @@ def _action(entry: Entry) -> tuple[str, dict[str, Any]]:
     arguments = {} if given is True or given is None else given
     if not isinstance(arguments, dict):
         raise FormProblem(f"{given!r:.80} is no mapping of arguments", f"do.{name}")
-    try:
+    with inside(f"do.{name}"):
         read(arguments, ACTIONS[name].arguments)
-    except FormProblem as problem:
-        raise problem.within(f"do.{name}") from None
     return name, arguments
 
 
@@ -119,13 +115,10 @@ def _waiting(when: When) -> dict[str, Any]:
     """What a cue waits for, in its fields."""
     if (when.event is None) == (when.call is None):
         raise FormProblem("wait for either an `event` or a `call`", "when")
-    kind, globs, known = "event", when.event, list(events.EVENT_TYPES)
+    kind, given, known = "event", when.event, list(events.EVENT_TYPES)
     if when.call is not None:
-        kind, globs, known = "call", when.call, list(OPERATIONS)
-    names = (globs,) if isinstance(globs, str) else tuple(globs or ())
-    for glob in names:
-        if not any(fnmatchcase(name, glob) for name in known):
-            raise FormProblem(f"no {kind} {glob!r}{nearest(glob, known)}", f"when.{kind}")
+        kind, given, known = "call", when.call, list(OPERATIONS)
+    names = known_globs(kind, given, known, f"when.{kind}")
     where = {**when.where, **({} if when.name is None else {"name": when.name})}
     return {
         "waits_for": kind,
@@ -135,11 +128,8 @@ def _waiting(when: When) -> dict[str, Any]:
     }
 
 
-def _span_ms(world: World, name: str, given: Span) -> int:
-    try:
-        span_ms = parse_span(str(given))
-    except ValueError as problem:
-        raise FormProblem(str(problem), name) from None
-    if world.now_ms + span_ms > LAST_NOW_MS:
+def _from_now_ms(world: World, name: str, given: Span) -> int:
+    found_ms = span_ms(given, name)
+    if world.now_ms + found_ms > LAST_NOW_MS:
         raise FormProblem(f"{given!r} is beyond the end of virtual time", name)
-    return span_ms
+    return found_ms

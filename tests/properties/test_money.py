@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from simulator.domain import metering
 from simulator.domain.cards import TEST_CARDS, Card
 from simulator.domain.metering import Account, UsageSession
-from simulator.kernel.refusal import Refusal
 from simulator.resources.billing.payments import Payment
 from tests.support.cloud import Answer, Cloud
 from tests.support.effort import walks
@@ -41,14 +38,6 @@ class PayingClient(RuleBasedStateMachine):
         self.charged: dict[str, tuple[str, int, str | None]] = {}
         """By idempotency key: the payment, its amount and its promo code."""
 
-    def act(self, action: str, **arguments: Any) -> Any:
-        version = self.cloud.world.version
-        try:
-            return self.cloud.do(action, **arguments)
-        except Refusal:
-            assert self.cloud.world.version == version, f"{action} refused after it had changed something"
-            return None
-
     @rule(amount=st.sampled_from(AMOUNTS), key=st.sampled_from(KEYS), promo=st.sampled_from(PROMOS))
     def pay(self, amount: int, key: str | None, promo: str | None) -> None:
         body = {"amountCents": amount, "idempotencyKey": key, "promoCode": promo}
@@ -77,7 +66,7 @@ class PayingClient(RuleBasedStateMachine):
 
     @rule(last4=st.sampled_from(tuple(TEST_CARDS)))
     def save_a_card(self, last4: str) -> None:
-        self.act("card.save", id=self.cloud.org, last4=last4)
+        self.cloud.attempt("card.save", id=self.cloud.org, last4=last4)
 
     @rule(which=st.integers(0, 9), expire=st.booleans())
     def lose_a_card(self, which: int, expire: bool) -> None:
@@ -86,13 +75,13 @@ class PayingClient(RuleBasedStateMachine):
             return
         card = cards[which % len(cards)].id
         if expire:
-            self.act("card.expire", id=card)
+            self.cloud.attempt("card.expire", id=card)
         else:
             assert self.cloud.delete(f"{CARDS}/{card}").status == 204
 
     @rule(what=st.sampled_from(("confirm", "decline", "refund")), select=st.sampled_from(("first", "random")))
     def hear_from_the_bank(self, what: str, select: str) -> None:
-        self.act(f"payment.{what}", select=select)
+        self.cloud.attempt(f"payment.{what}", select=select)
 
     @rule(
         threshold=st.sampled_from((0, 60, 3000, 20_000)),
@@ -106,15 +95,15 @@ class PayingClient(RuleBasedStateMachine):
     def move_money(self, cents: int) -> None:
         if cents:
             action = "balance.credit" if cents > 0 else "balance.debit"
-            self.moved += self.act(action, id=self.cloud.org, cents=abs(cents))["amountCents"]
+            self.moved += self.cloud.attempt(action, id=self.cloud.org, cents=abs(cents))["amountCents"]
 
     @rule(cents=st.sampled_from((0, 1500, 50_000, 100_000, None)))
     def approve_another_spend(self, cents: int | None) -> None:
-        self.act("account.set_spend_limit", id=self.cloud.org, cents=cents)
+        self.cloud.attempt("account.set_spend_limit", id=self.cloud.org, cents=cents)
 
     @rule(status=st.sampled_from(("active", "active", "pending", "restricted")))
     def change_the_standing(self, status: str) -> None:
-        self.act("account.set_status", id=self.cloud.org, status=status)
+        self.cloud.attempt("account.set_status", id=self.cloud.org, status=status)
 
     @rule(count=st.sampled_from((1, 4)), model=st.sampled_from(("rtx-4090", "rtx-3090")))
     def launch(self, count: int, model: str) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from simulator.kernel.refusal import Refusal
 from simulator.resources.batches.lifecycle import Batch
 from simulator.resources.runners.lifecycle import RunnerJob, RunnerPool
 from tests.support.batches import jsonl, record, send, start
@@ -42,13 +41,6 @@ class Queues(RuleBasedStateMachine):
         assert answer.status < 500, answer
         return answer
 
-    def act(self, action: str, **arguments: Any) -> None:
-        version = self.cloud.world.version
-        try:
-            self.cloud.do(action, **arguments)
-        except Refusal:
-            assert self.cloud.world.version == version, f"{action} refused after it had changed something"
-
     @rule(number=st.integers(4001, 4004), ram_gb=st.sampled_from((32, 64, 48)))
     def connect(self, number: int, ram_gb: int) -> None:
         grant = grant_of(self.cloud, number) if number < 4004 else ""
@@ -69,16 +61,16 @@ class Queues(RuleBasedStateMachine):
     @rule(ram_gb=st.lists(st.integers(1, 33), min_size=1, max_size=6), seconds=st.sampled_from((None, 0, 30)))
     def queue(self, ram_gb: list[int], seconds: float | None) -> None:
         for each in ram_gb:
-            self.act("runner.queue_job", select="random", ram_gb=each, seconds=seconds)
+            self.cloud.attempt("runner.queue_job", select="random", ram_gb=each, seconds=seconds)
 
     @rule(which=st.integers(0, 99), conclusion=st.sampled_from(("completed", "failed", "cancelled")))
     def finish(self, which: int, conclusion: str) -> None:
         if jobs := self.cloud.rows(RunnerJob):
-            self.act("runner.finish_job", id=jobs[which % len(jobs)].id, conclusion=conclusion)
+            self.cloud.attempt("runner.finish_job", id=jobs[which % len(jobs)].id, conclusion=conclusion)
 
     @rule(status=st.sampled_from(("active", "past_due")))
     def pay(self, status: str) -> None:
-        self.act("runner.set_subscription", select="random", status=status)
+        self.cloud.attempt("runner.set_subscription", select="random", status=status)
 
     @rule(
         records=st.lists(st.tuples(st.sampled_from(MODELS), st.sampled_from(FAULTS)), max_size=8),
@@ -98,11 +90,11 @@ class Queues(RuleBasedStateMachine):
 
     @rule(cents=st.integers(1, 6000), action=st.sampled_from(("balance.credit", "balance.debit")))
     def move_money(self, action: str, cents: int) -> None:
-        self.act(action, name="acme", cents=cents)
+        self.cloud.attempt(action, name="acme", cents=cents)
 
     @rule(enabled=st.booleans())
     def open_or_close_the_batch_api(self, enabled: bool) -> None:
-        self.act("org.set_feature", name="acme", feature="batch", enabled=enabled)
+        self.cloud.attempt("org.set_feature", name="acme", feature="batch", enabled=enabled)
 
     @rule()
     def look(self) -> None:

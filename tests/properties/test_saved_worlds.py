@@ -92,7 +92,7 @@ class SavedWorld(BareWorld):
     def save_and_load(self, told: bool) -> None:
         """Whether or not a delivery is due that very moment."""
         if told:
-            self.act("webhook.send", name="acme")
+            self.cloud.attempt("webhook.send", name="acme")
         self.compare()
         self.cloud.part()
 

@@ -10,6 +10,7 @@ from simulator.domain import access
 from simulator.domain.events import Outcome, Outgoing
 from simulator.engine import Advanced, ClockState, Simulator
 from simulator.kernel.operation import Reply, Request
+from simulator.kernel.refusal import Refusal
 from simulator.kernel.world import Row, World
 from simulator.worlds import DEFAULT, Opening, Worlds
 
@@ -119,6 +120,15 @@ class Cloud:
 
     def do(self, action: str, **arguments: Any) -> Any:
         return self.simulator.do(action, arguments)
+
+    def attempt(self, action: str, **arguments: Any) -> Any:
+        """The same; what is refused, and answers None, has changed nothing."""
+        version = self.world.version
+        try:
+            return self.do(action, **arguments)
+        except Refusal:
+            assert self.world.version == version, f"{action} refused after it had changed something"
+            return None
 
     def launch(self, name: str = "trainer", **body: Any) -> dict[str, Any]:
         """A VM, an RTX 4090 unless the body says otherwise; fails the test when it is refused."""

@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from simulator.domain.faults import lifecycle, payment, placement, request, webhook
+from simulator.domain.faults.rules import Fault
 
-SEAMS: dict[str, Mapping[str, type[msgspec.Struct]]] = {
+SEAMS: dict[str, Mapping[str, type[Fault]]] = {
     "request": request.EFFECTS,
     "webhook": webhook.EFFECTS,
     "lifecycle": lifecycle.EFFECTS,

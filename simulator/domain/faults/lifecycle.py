@@ -5,14 +5,12 @@ Areas hand every such step to `proceed`, under the resource's name in the contra
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
-from simulator.domain.faults.rules import strike
+from simulator.domain.faults.rules import Fault, Seconds, strike
 from simulator.kernel.world import Row, World
-
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=10_000_000)]
 
 STAGES: dict[str, tuple[str, ...]] = {
     "vm": ("scheduling", "preparing_disk", "pulling_image", "booting", "ssh_ready"),
@@ -22,10 +20,6 @@ STAGES: dict[str, tuple[str, ...]] = {
     "runner_job": ("provisioning", "running"),
 }
 """The steps there are, by the resource that goes through them."""
-
-
-class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A kind of fault; its fields are the arguments."""
 
 
 class Fail(Fault, frozen=True):
@@ -71,7 +65,7 @@ def proceed(world: World, row: Row, step: Step, span_ms: int | None) -> None:
     assert step.stage in STAGES[step.resource], step
     timer, args, cause = step.timer, step.args, world.cause
     facts = {"resource": step.resource, "stage": step.stage}
-    hit = strike(world, "lifecycle", EFFECTS, facts, msgspec.structs.asdict(row))
+    hit = strike(world, "lifecycle", EFFECTS, facts, row)
     if hit is not None:
         cause = hit.serial
         if isinstance(hit.effect, Fail):

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
-
-from simulator.domain.faults.rules import Hit, strike
+from simulator.domain.faults.rules import Fault, Hit, Seconds, strike
 from simulator.kernel.world import World
-
-
-class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A kind of fault; its fields are the arguments."""
 
 
 class Decline(Fault, frozen=True):
@@ -27,7 +21,7 @@ class RequiresAction(Fault, frozen=True):
 class Delay(Fault, frozen=True):
     """The payment succeeds, and its credit arrives so many seconds later."""
 
-    seconds: Annotated[float, msgspec.Meta(ge=0, le=10_000_000)]
+    seconds: Seconds
 
 
 EFFECTS: dict[str, type[Fault]] = {"decline": Decline, "requires_action": RequiresAction, "delay": Delay}

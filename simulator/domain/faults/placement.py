@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
-from simulator.domain.faults.rules import strike
+from simulator.domain.faults.rules import Fault, strike
 from simulator.kernel.refusal import Refusal
 from simulator.kernel.world import World
-
-
-class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A kind of fault; its fields are the arguments."""
 
 
 class Refuse(Fault, frozen=True):
@@ -36,9 +30,9 @@ CODES = (
 """What a refusal may say."""
 
 
-def check(world: World, model: str, values: dict[str, Any], default_code: str) -> None:
+def check(world: World, model: str, shape: msgspec.Struct, default_code: str) -> None:
     """Raise the refusal of the fault that strikes; `model` is a GPU model's id, or `cpu`."""
-    hit = strike(world, "placement", EFFECTS, {"model": model}, values)
+    hit = strike(world, "placement", EFFECTS, {"model": model}, shape)
     if hit is not None:
         text = f"no room, although there is: fault {hit.rule_id}"
         raise Refusal(hit.effect.code or default_code, text)

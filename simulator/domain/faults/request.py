@@ -11,7 +11,7 @@ from typing import Annotated, Any, Protocol
 import msgspec
 
 from simulator.domain import limits
-from simulator.domain.faults.rules import DEFAULT_LAG_S, Hit, strike
+from simulator.domain.faults.rules import DEFAULT_LAG_S, Fault, Hit, strike
 from simulator.kernel.operation import Reply, Wire
 from simulator.kernel.refusal import Refusal
 from simulator.kernel.world import World
@@ -56,14 +56,14 @@ class Exchange(Protocol):
         """Answer with what the contract allows, and yet nobody expects."""
 
 
-class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A kind of fault; its fields are the arguments."""
+class RequestFault(Fault, frozen=True):
+    """A fault that stands around an exchange."""
 
     def meet(self, exchange: Exchange, rule_id: str) -> Reply:
         raise NotImplementedError
 
 
-class Respond(Fault, frozen=True):
+class Respond(RequestFault, frozen=True):
     """Answers with an error, and carries nothing out."""
 
     status: Errors = 500
@@ -80,7 +80,7 @@ class Respond(Fault, frozen=True):
         return exchange.refuse(Refusal(code, message, **facts))
 
 
-class Delay(Fault, frozen=True):
+class Delay(RequestFault, frozen=True):
     """Carries the request out, and answers late."""
 
     seconds: Seconds
@@ -94,21 +94,21 @@ class Delay(Fault, frozen=True):
         return _through(exchange.answer(), Wire(wait_s=self.seconds + more / 1000, real=self.real))
 
 
-class Reset(Fault, frozen=True):
+class Reset(RequestFault, frozen=True):
     """Cuts the connection before anything is carried out."""
 
     def meet(self, exchange: Exchange, rule_id: str) -> Reply:
         return _through(exchange.refuse(Refusal("internal", "connection reset")), Wire(cut=True))
 
 
-class LoseAnswer(Fault, frozen=True):
+class LoseAnswer(RequestFault, frozen=True):
     """Carries the request out with all that follows, and cuts the connection in place of the answer."""
 
     def meet(self, exchange: Exchange, rule_id: str) -> Reply:
         return _through(exchange.answer(), Wire(cut=True))
 
 
-class Hang(Fault, frozen=True):
+class Hang(RequestFault, frozen=True):
     """Says nothing for a while, then cuts the connection; nothing is carried out."""
 
     seconds: Seconds = 60
@@ -120,7 +120,7 @@ class Hang(Fault, frozen=True):
         return _through(exchange.refuse(Refusal("internal", "no answer")), silence)
 
 
-class Truncate(Fault, frozen=True):
+class Truncate(RequestFault, frozen=True):
     """Carries the request out, sends so many bytes of the answer's body, and cuts the connection."""
 
     bytes: Count = 20
@@ -129,7 +129,7 @@ class Truncate(Fault, frozen=True):
         return _through(exchange.answer(), Wire(bytes=self.bytes))
 
 
-class Dribble(Fault, frozen=True):
+class Dribble(RequestFault, frozen=True):
     """Carries the request out, and sends the answer's body in pieces over a span of time."""
 
     chunks: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 5
@@ -141,7 +141,7 @@ class Dribble(Fault, frozen=True):
         return _through(exchange.answer(), Wire(wait_s=self.seconds, real=self.real, chunks=self.chunks))
 
 
-class Garble(Fault, frozen=True):
+class Garble(RequestFault, frozen=True):
     """Carries the request out, and answers with JSON that cannot be read."""
 
     def meet(self, exchange: Exchange, rule_id: str) -> Reply:
@@ -152,7 +152,7 @@ class Garble(Fault, frozen=True):
         )
 
 
-class Html(Fault, frozen=True):
+class Html(RequestFault, frozen=True):
     """Answers as a proxy in front of the API does: a page in HTML, and nothing is carried out."""
 
     status: Annotated[int, msgspec.Meta(ge=200, le=599)] = 502
@@ -166,7 +166,7 @@ class Html(Fault, frozen=True):
         return Reply(self.status, page.encode(), headers)
 
 
-class RateLimit(Fault, frozen=True):
+class RateLimit(RequestFault, frozen=True):
     """Lets each caller send so many requests a minute, and refuses more with 429 and Retry-After."""
 
     per_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 60
@@ -180,7 +180,7 @@ class RateLimit(Fault, frozen=True):
         return exchange.answer()
 
 
-class Stale(Fault, frozen=True):
+class Stale(RequestFault, frozen=True):
     """Answers a read with what was true so many seconds ago, as a replica that lags behind does."""
 
     seconds: Seconds = DEFAULT_LAG_S
@@ -189,7 +189,7 @@ class Stale(Fault, frozen=True):
         return exchange.answer_as_of(exchange.world.now_ms - round(self.seconds * 1000))
 
 
-class Surprise(Fault, frozen=True):
+class Surprise(RequestFault, frozen=True):
     """Answers what the contract allows and few expect: unknown members, null, a smaller page."""
 
     unknown_member: bool = True
@@ -203,7 +203,7 @@ class Surprise(Fault, frozen=True):
         return exchange.answer_with_novelty(self)
 
 
-EFFECTS: dict[str, type[Fault]] = {
+EFFECTS: dict[str, type[RequestFault]] = {
     "respond": Respond,
     "delay": Delay,
     "reset": Reset,

@@ -7,15 +7,16 @@ world, so that a fork, a saved state and a checkpoint have its counts; chance co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import msgspec
 
+from simulator.kernel.globs import as_text, like
 from simulator.kernel.instant import LATEST_MS
 from simulator.kernel.world import Index, Row, World
 
-E = TypeVar("E", bound=msgspec.Struct)
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=10_000_000)]
+"""Of virtual time."""
 
 DEFAULT_LAG_S = 5
 """How far a stale answer lies back where a rule does not say."""
@@ -25,6 +26,10 @@ PRECISION = 1_000_000
 
 def _in_order(rule: Rule) -> tuple[int, str]:
     return rule.position, rule.id
+
+
+class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A kind of fault; its fields are the arguments."""
 
 
 class Rule(Row, frozen=True, kw_only=True):
@@ -81,15 +86,19 @@ class Hit(NamedTuple):
 def strike(
     world: World,
     seam: str,
-    effects: Mapping[str, type[msgspec.Struct]],
+    effects: Mapping[str, type[Fault]],
     facts: Mapping[str, str],
-    values: Mapping[str, Any],
+    what: Mapping[str, Any] | msgspec.Struct,
 ) -> Hit | None:
     """The fault that strikes here and now, counted and written down; None on an ordinary day.
 
-    `facts` are what selectors match, `values` what `where` does.
+    `facts` are what selectors match, the values or fields of `what` are what `where` does.
     """
-    for entry in world.bucket(Rule, "seam", seam):
+    rules = world.bucket(Rule, "seam", seam)
+    if not rules:
+        return None
+    values = msgspec.structs.asdict(what) if isinstance(what, msgspec.Struct) else what
+    for entry in rules:
         rule = world.get(Rule, entry[-1])
         in_time = rule.from_ms <= world.now_ms < rule.until_ms
         if rule.spent or not in_time or not rule.fits(facts, values):
@@ -136,5 +145,4 @@ def _matches(value: Any, globs: tuple[str, ...]) -> bool:
         return any(_matches(member, globs) for member in value)
     if value is None:
         return False
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    return any(fnmatchcase(text, glob) for glob in globs)
+    return like(as_text(value), globs)

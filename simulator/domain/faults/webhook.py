@@ -9,10 +9,8 @@ from typing import Annotated, Any, Protocol
 
 import msgspec
 
-from simulator.domain.faults.rules import Hit, strike
+from simulator.domain.faults.rules import Fault, Hit, Seconds, strike
 from simulator.kernel.world import World
-
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=10_000_000)]
 
 
 class Sending(Protocol):
@@ -39,21 +37,21 @@ class Sending(Protocol):
         """Send nothing, and take it for refused with a status, or for not connected."""
 
 
-class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A kind of fault; its fields are the arguments."""
+class DeliveryFault(Fault, frozen=True):
+    """A fault that decides how an attempt is sent."""
 
     def meet(self, sending: Sending) -> None:
         raise NotImplementedError
 
 
-class Drop(Fault, frozen=True):
+class Drop(DeliveryFault, frozen=True):
     """Loses the delivery: the receiver never sees it, and the service takes it for received."""
 
     def meet(self, sending: Sending) -> None:
         sending.lose()
 
 
-class Fail(Fault, frozen=True):
+class Fail(DeliveryFault, frozen=True):
     """The receiver is down: it never sees the delivery, and the attempt has failed."""
 
     status: Annotated[int, msgspec.Meta(ge=300, le=599)] | None = None
@@ -63,7 +61,7 @@ class Fail(Fault, frozen=True):
         sending.fail(self.status)
 
 
-class Duplicate(Fault, frozen=True):
+class Duplicate(DeliveryFault, frozen=True):
     """Sends the event so many times more."""
 
     times: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
@@ -74,7 +72,7 @@ class Duplicate(Fault, frozen=True):
             sending.repeat()
 
 
-class Delay(Fault, frozen=True):
+class Delay(DeliveryFault, frozen=True):
     """Sends the delivery so many seconds later; what is recorded meanwhile does not wait."""
 
     seconds: Seconds
@@ -83,7 +81,7 @@ class Delay(Fault, frozen=True):
         sending.post_later(self.seconds)
 
 
-class Reorder(Fault, frozen=True):
+class Reorder(DeliveryFault, frozen=True):
     """Sends the delivery after the webhook's next one, or after so many seconds if none comes."""
 
     seconds: Seconds = 60
@@ -92,14 +90,14 @@ class Reorder(Fault, frozen=True):
         sending.post_after_next(self.seconds)
 
 
-class ForgeSignature(Fault, frozen=True):
+class ForgeSignature(DeliveryFault, frozen=True):
     """Signs the delivery with another secret, as somebody who does not know the right one."""
 
     def meet(self, sending: Sending) -> None:
         sending.post(forged=True)
 
 
-class Slow(Fault, frozen=True):
+class Slow(DeliveryFault, frozen=True):
     """The receiver takes it and answers so many seconds later: from the timeout on it counts as failed."""
 
     seconds: Seconds
@@ -108,7 +106,7 @@ class Slow(Fault, frozen=True):
         sending.post(slow_s=self.seconds)
 
 
-class ReplayOld(Fault, frozen=True):
+class ReplayOld(DeliveryFault, frozen=True):
     """Sends the delivery, and then the oldest one that was received once more, with the ids it had."""
 
     def meet(self, sending: Sending) -> None:
@@ -116,7 +114,7 @@ class ReplayOld(Fault, frozen=True):
         sending.replay()
 
 
-EFFECTS: dict[str, type[Fault]] = {
+EFFECTS: dict[str, type[DeliveryFault]] = {
     "drop": Drop,
     "fail": Fail,
     "duplicate": Duplicate,

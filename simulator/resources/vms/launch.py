@@ -128,7 +128,7 @@ def own_place(world: World, vm: Vm) -> Fit:
     """Where a stopped VM starts again: on its own node only, or anywhere when its disk is gone."""
     if not vm.node_id:
         return capacity.place(world, msgspec.structs.replace(vm.shape, node_id=""))
-    placement.check(world, vm.shape.product, msgspec.structs.asdict(vm.shape), "VM_NODE_BUSY")
+    placement.check(world, vm.shape.product, vm.shape, "VM_NODE_BUSY")
     node = world.get(Node, vm.node_id)
     disk = world.get(Claim, vm.id).disk_gb
     without = msgspec.structs.replace(node, used_disk_gb=node.used_disk_gb - disk)
