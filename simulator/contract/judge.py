@@ -149,13 +149,13 @@ def _explained(error: OpenAPIError) -> Problem:
     if isinstance(cause, InvalidSchemaValue):
         return _schema_problem(where, best_match(cause.schema_errors))
     if isinstance(cause, CastError):
-        return problem(where, f"{shown(cause.value)} is not of type {cause.type!r}")
+        return problem(where, f"{shown(cause.value, where)} is not of type {cause.type!r}")
     return problem(where, str(cause or error))
 
 
 def _schema_problem(where: str, error: ValidationError) -> Problem:
     place = where + error.json_path.removeprefix("$")
-    said = error.message.replace(repr(error.instance), shown(error.instance))
+    said = error.message.replace(repr(error.instance), shown(error.instance, place))
     if error.validator == "required":
         missing = next(name for name in error.validator_value if said.startswith(repr(name)))
         return problem(f"{place}.{missing}", "is required")

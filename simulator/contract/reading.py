@@ -21,6 +21,9 @@ MAX_DEPTH = 100
 ANY_TYPE = "*/*"
 SHOWN_CHARACTERS = 80
 
+_SECRET = re.compile("token|secret|password|credential|accesskey|accountkey|signature", re.IGNORECASE)
+"""Words in the names of members that hold a secret."""
+
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 _DIGITS_AS_NINES = bytes.maketrans(b"012345678", b"9" * 9)
 _WIDE = b"9" * 19  # the shortest run of digits that can be beyond 64 bits
@@ -58,9 +61,11 @@ def problem(where: str, what: str) -> Problem:
     return Problem(f"{where.partition('.')[2] or where}: {what}", where)
 
 
-def shown(value: Any) -> str:
-    """A value as a message may show it."""
+def shown(value: Any, where: str = "") -> str:
+    """A value as a message may show it, which is kept in the journal: not where a secret is expected."""
     text = repr(value)
+    if _SECRET.search(where) or (where == "body" and _SECRET.search(text)):
+        return "what was sent"
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
 
 
@@ -108,7 +113,9 @@ def _query_values(operation: OperationSpec, texts: dict[str, str]) -> Iterator[t
         if parameter.name in texts:
             text = texts[parameter.name]
             if parameter.type == "integer" and not _INTEGER.fullmatch(text):
-                raise ReadingError(f"query.{parameter.name}", f"{shown(text)} is not of type 'integer'")
+                raise ReadingError(
+                    f"query.{parameter.name}", f"{shown(text, parameter.name)} is not of type 'integer'"
+                )
             value = cast(parameter, text)
             if not isinstance(value, str):
                 _refuse_wide_number(f"query.{parameter.name}", value)
@@ -223,9 +230,9 @@ def _refuse_wide_number(where: str, value: float | Decimal) -> None:
 def _refuse_unfit_text(where: str, text: str) -> None:
     """NUL ends a text in many stores, and half a surrogate pair cannot be written as UTF-8."""
     if "\0" in text:
-        raise ReadingError(where, f"{shown(text)} holds a NUL character")
+        raise ReadingError(where, f"{shown(text, where)} holds a NUL character")
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise ReadingError(where, f"{shown(text)} is not valid Unicode") from error
+            raise ReadingError(where, f"{shown(text, where)} is not valid Unicode") from error

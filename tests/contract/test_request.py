@@ -351,3 +351,20 @@ def test_no_bytes_make_the_check_raise(body: bytes, query: str, media_type: str,
         if isinstance(route, Route):
             for headers in ({}, {"content-type": media_type}):
                 assert isinstance(API.check_request(route, query, headers, body), Checked)
+
+
+@pytest.mark.parametrize(
+    ("call", "body"),
+    [
+        ("POST /v1/orgs/o/registry-credentials/create", {"name": "n", "credentials": "hunter2"}),
+        ("POST /v1/orgs/o/registry-credentials/create", {"credentials": {"password": ["hunter2"]}}),
+        ("POST /v1/orgs/o/registry-credentials/create", [{"password": "hunter2"}]),
+        ("POST /v1/orgs/o/registry-credentials/create", {"credentials": {"password": "hunter2\0"}}),
+        ("POST /v1/nodes/enroll", {"token": ["hunter2"]}),
+    ],
+)
+def test_a_problem_does_not_repeat_what_may_be_a_secret(call: str, body: object) -> None:
+    """Messages are kept in the journal."""
+    problem = check(call, json.dumps(body).encode()).problem
+    assert problem is not None
+    assert "hunter2" not in problem.message
