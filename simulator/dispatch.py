@@ -20,7 +20,7 @@ from simulator.domain.faults.request import Surprise, strike_request
 from simulator.domain.faults.rules import Rule, look_back
 from simulator.domain.timeline import Cue
 from simulator.kernel.operation import Call, Content, Operation, Principal, Reply, Request
-from simulator.kernel.refusal import Refusal
+from simulator.kernel.refusal import Refusal, nearest
 from simulator.kernel.world import Row, World
 from simulator.registry import OPERATIONS
 
@@ -203,13 +203,11 @@ class _Visit:
         """The value the operation answers. Raises Refusal, and then nothing has been changed, unless the
         operation returned the refusal: then what it changed stands."""
         if self.checked.unknown_fields:
-            self.facts["unknown_fields"] = [name[:80] for name in self.checked.unknown_fields[:20]]
+            self._note_unknown_fields()
         self.principal = self._authenticated()
         operation = self.operation
         organization_id, found = self._admitted(operation)
-        if self.checked.problem is not None:
-            code = "bad_request" if self.spec.problem_status == 400 else "unprocessable"
-            raise Refusal(code, self.checked.problem.message)
+        self._check_contract()
         before = self.world.version
         try:
             value = operation.function(self._call(organization_id), *found)
@@ -220,6 +218,21 @@ class _Visit:
             raise value
         access.remember_use(self.world, self.principal)
         return value
+
+    def _note_unknown_fields(self) -> None:
+        """The service ignores what it does not know [choice]; a typo that nobody tells of is hard to find."""
+        if self.world.settings.word("requests.strict") != "off":
+            self.facts["unknown_fields"] = [name[:80] for name in self.checked.unknown_fields[:20]]
+
+    def _check_contract(self) -> None:
+        """Whether the request fits the contract; in a strict world it may hold nothing else."""
+        found, unknown = self.checked.problem, self.checked.unknown_fields
+        message = found.message if found else ""
+        if not found and unknown and self.world.settings.word("requests.strict") == "error":
+            name = unknown[0][:80]
+            message = f"{name!r} is unknown to {self.spec.id}{nearest(name, self.spec.names)}"
+        if message:
+            raise Refusal("bad_request" if self.spec.problem_status == 400 else "unprocessable", message)
 
     def _authenticated(self) -> Principal:
         if self.spec.auth not in CREDENTIAL_KINDS:

@@ -139,11 +139,10 @@ def _no_route(request: Request, route: NoRoute) -> Refusal:
 
 
 def _unknown(operation: OperationSpec, name: str) -> str:
-    known = operation.body.fields if operation.body else None
-    known = known or operation.parameter_names
+    known = operation.names
     if name in SETTINGS and "settings" in known:
         return f'{name!r} is unknown to {operation.id}, but a setting: give it within "settings"'
-    return f"{name[:80]!r} is unknown to {operation.id}; known are {', '.join(sorted(known)) or 'none'}"
+    return f"{name[:80]!r} is unknown to {operation.id}; known are {', '.join(known) or 'none'}"
 
 
 def _explained(operation: OperationSpec, problem: Problem) -> str:

@@ -61,6 +61,11 @@ class OperationSpec(msgspec.Struct, frozen=True):
     body: BodySpec | None
     responses: dict[str, ResponseSpec]  # by status, as written: 200, 4XX, default
 
+    @property
+    def names(self) -> list[str]:
+        """What a request may hold: parameters of the query, members of the body."""
+        return sorted(self.parameter_names | ((self.body and self.body.fields) or frozenset()))
+
     def response(self, status: int) -> ResponseSpec | None:
         """The exact status wins over its range, the range over `default`."""
         known = self.responses

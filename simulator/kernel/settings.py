@@ -41,6 +41,7 @@ SETTINGS: dict[str, Setting] = {
     "keys.minted_by": Setting("anyone", "who may create keys: any key with the scope, or sessions only", ("anyone", "session")),
     "errors.code_style": Setting("snake", "case of the generic error codes", ("snake", "upper")),
     "errors.request_id": Setting(True, "requestId in error bodies"),
+    "requests.strict": Setting("warn", "members that the contract does not know: ignored, ignored and told in X-Sim-Unknown-Fields, or refused", ("off", "warn", "error")),
     "limits.per_minute": Setting(0, "calls a minute of one key or session; 0: no limit", minimum=0),
     "limits.burst": Setting(60, "calls at once, where there is a limit", minimum=1),
     "scopes.mode": Setting("documented", "documented: vms:write opens VM writes; observed: only clusters:* opens anything", ("documented", "observed")),

@@ -175,6 +175,25 @@ def test_fields_the_contract_does_not_know_are_ignored_and_reported(cloud: Cloud
     assert cloud.entries("request")[-1]["unknown_fields"] == ["gpuCuont", "a\r\nb"]
 
 
+def test_a_strict_world_refuses_fields_that_the_contract_does_not_know(open_cloud: Open) -> None:
+    strict = open_cloud(requests__strict="error")
+    body = {"name": "t", "gpuModelId": "rtx-4090", "gpuCuont": 4}
+    answer = strict.post(CREATE, body)
+    assert answer.status == 400
+    assert answer.error["error"] == "'gpuCuont' is unknown to createVm; did you mean 'gpuCount'?"
+    assert strict.get("/v1/orgs/{org}/vms?limt=5").status == 400
+    assert strict.post(CREATE, body, key="").status == 401
+    assert strict.get("/v1/orgs/{org}/vms").body["items"] == []
+
+
+def test_a_lenient_world_does_not_even_tell_of_unknown_fields(open_cloud: Open) -> None:
+    lenient = open_cloud(requests__strict="off")
+    answer = lenient.post(CREATE, {"name": "t", "gpuModelId": "rtx-4090", "gpuCuont": 4})
+    assert answer.status == 200
+    assert "X-Sim-Unknown-Fields" not in answer.headers
+    assert "unknown_fields" not in lenient.entries("request")[-1]
+
+
 # -- stages and time
 
 

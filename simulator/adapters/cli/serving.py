@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from simulator.worlds import Opening, Worlds
 
 PROFILES = ("2026-06", "2026-07", "2026-10")
+STRICT = ("off", "warn", "error")
 
 
 @click.command()
@@ -26,6 +27,7 @@ PROFILES = ("2026-06", "2026-07", "2026-10")
 @option("--scenario", default="", metavar="NAME|FILE", help="A story that it lives through.")
 @option("--seed", default=0, help="Seed of everything random.")
 @option("--profile", type=click.Choice(PROFILES), help="Which version of the service.")
+@option("--strict", type=click.Choice(STRICT), help="What becomes of fields that the API does not know.")
 @option("--set", multiple=True, type=pair, metavar="KEY=VALUE", help="A setting; `settings` lists them.")
 @option("--state", default="", metavar="FILE", help="Go on from a saved state instead.")
 @option("--save-on-exit", default="", metavar="FILE", help="Where to save the state at the end.")
@@ -62,7 +64,8 @@ def _opening(given: dict[str, Any]) -> Opening:
     """What the options say; a scenario has a world and a seed of its own, and a seed that is given wins."""
     from simulator.worlds import Opening
 
-    settings = dict(given["set"]) | ({"profile": given["profile"]} if given["profile"] else {})
+    named = {"profile": given["profile"], "requests.strict": given["strict"]}
+    settings = dict(given["set"]) | {key: value for key, value in named.items() if value}
     if not given["scenario"]:
         clock = opening.clock_state(given)
         return Opening(fixture=given["world"], seed=given["seed"], settings=settings, clock=clock)
