@@ -155,7 +155,8 @@ def _explained(error: OpenAPIError) -> Problem:
 
 def _schema_problem(where: str, error: ValidationError) -> Problem:
     place = where + error.json_path.removeprefix("$")
-    said = error.message.replace(repr(error.instance), shown(error.instance, place))
+    told = "" if error.validator == "enum" else place  # one of a few known words is no secret
+    said = error.message.replace(repr(error.instance), shown(error.instance, told))
     if error.validator == "required":
         missing = next(name for name in error.validator_value if said.startswith(repr(name)))
         return problem(f"{place}.{missing}", "is required")

@@ -64,7 +64,7 @@ def problem(where: str, what: str) -> Problem:
 def shown(value: Any, where: str = "") -> str:
     """A value as a message may show it, which is kept in the journal: not where a secret is expected."""
     text = repr(value)
-    if _SECRET.search(where) or (where == "body" and _SECRET.search(text)):
+    if _SECRET.search(where) or (where in ("body", "query") and _SECRET.search(text)):
         return "what was sent"
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
 
@@ -95,7 +95,7 @@ def read_query(query: str, operation: OperationSpec) -> tuple[dict[str, Any], tu
     try:
         pairs = parse_qsl(query, keep_blank_values=True, errors="strict")
     except ValueError as error:
-        raise ReadingError("query", f"{shown(query)} cannot be decoded as UTF-8") from error
+        raise ReadingError("query", f"{shown(query, 'query')} cannot be decoded as UTF-8") from error
     for name, text in pairs:
         _refuse_unfit_text(f"query.{name}", text)
         if name not in operation.parameter_names:

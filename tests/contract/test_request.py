@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from jsonschema_path import SchemaPath
 from openapi_core.datatypes import RequestParameters
 
+from simulator import assets
 from simulator.contract import Checked, Contract, Problem, Route
 from simulator.contract.judge import JudgedRequest, PlannedRequestValidator
 from tests.contract.documents import API, DOCUMENT, ROOT, TEXT, json_content, small
 
 JSON = {"content-type": "application/json"}
+CONTROL = Contract(assets.control_document())
 
 
 def check(
@@ -368,3 +370,15 @@ def test_a_problem_does_not_repeat_what_may_be_a_secret(call: str, body: object)
     problem = check(call, json.dumps(body).encode()).problem
     assert problem is not None
     assert "hunter2" not in problem.message
+
+
+def test_nor_does_one_with_a_query_that_cannot_be_read() -> None:
+    problem = check("GET /v1/provider/bootstrap", query="token=hunter2%FF").problem
+    assert problem is not None
+    assert problem.message == "query: what was sent cannot be decoded as UTF-8"
+
+
+def test_a_word_that_is_none_of_a_few_is_shown_wherever_it_stands() -> None:
+    problem = check("GET /_sim/state", query="secrets=yes", contract=CONTROL).problem
+    assert problem is not None
+    assert "'yes' is not one of" in problem.message
