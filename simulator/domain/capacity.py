@@ -78,6 +78,10 @@ class Node(Row, frozen=True, kw_only=True):
     status: str = "online"
     alive: bool = True
     """Whether its heartbeats come; they decide only where the operator has set no state."""
+    notice_seconds: int | None = None
+    """How long before it leaves what runs on it is told [2026-10 sdk]; None and 0: not at all."""
+    leaving_at_ms: int | None = None
+    """When it leaves; None while nobody has said that it will."""
     gpu_model_id: str = ""
     units: tuple[Unit, ...] = ()
     taken: tuple[int, ...] = ()
@@ -103,6 +107,11 @@ class Node(Row, frozen=True, kw_only=True):
         if not self.units:
             return self.vcpu - self.used_vcpu
         return sum(unit.gpus for at, unit in enumerate(self.units) if at not in self.taken)
+
+    @property
+    def in_use(self) -> bool:
+        """Whether anything runs on it; a disk alone does not."""
+        return bool(self.taken or self.used_vcpu)
 
     @property
     def free_positions(self) -> list[int]:
@@ -352,10 +361,24 @@ def _tightest(world: World, shape: Shape) -> Iterator[Node]:
         yield world.get(Node, bucket[at][-1])
 
 
+def check_rights(world: World, organization_id: str, node_id: str) -> None:
+    """Whether an organization may name a node: its own, or one of a provider outside this world [choice].
+
+    A node without rights reads as one that does not exist [2026-10 sdk].
+    """
+    node = world.find(Node, node_id)
+    if node is not None and node.organization_id not in ("", organization_id):
+        raise _unknown_node(node_id)
+
+
+def _unknown_node(node_id: str) -> Refusal:
+    return Refusal("not_found", f"nodeId {node_id!r} is unknown")
+
+
 def _place_on_named(world: World, shape: Shape) -> Fit:
     node = world.find(Node, shape.node_id)
     if node is None or node.status == "removed":
-        raise Refusal("not_found", f"nodeId {shape.node_id!r} is unknown")
+        raise _unknown_node(shape.node_id)
     if not _admits(node, shape) or fit(node, shape, empty=True) is None:
         raise Refusal("VM_SHAPE_NOT_PLACEABLE", f"node {node.hostname} could never hold {describe(shape)}")
     found = fit(node, shape) if node.status == "online" else None

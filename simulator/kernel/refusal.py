@@ -45,6 +45,7 @@ CODES: dict[str, Code] = {
     "EXPIRED_API_KEY": Code(401, "the key's end has come"),
     "ACCOUNT_RESTRICTED": Code(403, "the account may not deploy, or is read-only"),
     "ACCOUNT_PENDING_VERIFICATION": Code(403, "the account may not deploy or add funds yet"),
+    "VERIFICATION_UNAVAILABLE": Code(403, "the hold for a new deploy could not be recorded; only a fault brings it"),
     "ESCALATION_REFUSED": Code(403, "it would give away more than the caller has"),
     "INSUFFICIENT_BALANCE": Code(403, "available balance at or under the minimum to deploy"),
     "INSUFFICIENT_RUNWAY": Code(400, "a deposit that does not pay for an hour of the present burn"),

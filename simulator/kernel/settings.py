@@ -64,6 +64,7 @@ SETTINGS: dict[str, Setting] = {
     "vms.interrupted_days": Setting(7, "an interrupted VM is stopped after so many days", minimum=1),
     "vms.endpoint_domain": Setting("run.openrelay.inc", "domain of endpoint URLs"),
     "clusters.names_unique": Setting(True, "a cluster name in use by a live cluster is refused with 409"),
+    "clusters.queue": Setting(False, "createCluster that finds no room for all its replicas waits as pending instead of being refused"),
     "clusters.max_replicas": Setting(100, "replicas of one cluster at the most", minimum=1),
     "clusters.health_check_s": Setting(10, "seconds between two health checks of a replica", minimum=1),
     "clusters.unhealthy_after": Setting(3, "health checks failed in a row that make a replica unhealthy", minimum=1),

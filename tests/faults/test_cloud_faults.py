@@ -113,6 +113,31 @@ def test_a_refusal_names_the_code_it_was_given(cloud, load):
     assert cloud.post("/v1/orgs/{org}/vms/create", WANTED).code == "INSUFFICIENT_HOST_CAPACITY"
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/orgs/{org}/vms/create", WANTED),
+        ("/v1/orgs/{org}/clusters/create", {"name": "chat", "gpuModelId": "l40s"}),
+        ("/v1/vms/{vm}/restart", None),
+        ("/v1/orgs/{org}/vms/fork", {"snapshotId": "{snapshot}"}),
+    ],
+)
+def test_a_hold_that_cannot_be_recorded_keeps_a_start_from_happening(cloud, load, path, body):
+    vm = cloud.run_vm(**WANTED)
+    snapshot = cloud.post(f"/v1/vms/{vm['id']}/snapshots", {"name": "before"}).body
+    cloud.advance(30)
+    cloud.post(f"/v1/vms/{vm['id']}/stop")
+    load({"on": "placement", "times": 1, "do": {"refuse": {"code": "VERIFICATION_UNAVAILABLE"}}})
+    if body and "snapshotId" in body:
+        body = {"snapshotId": snapshot["id"]}
+    version = cloud.world.version
+    answer = cloud.post(path.replace("{vm}", vm["id"]), body)
+    assert (answer.status, answer.code) == (403, "VERIFICATION_UNAVAILABLE")
+    assert answer.body["error"] == "the hold could not be recorded: fault refuse-1"
+    assert cloud.world.version == version
+    assert cloud.post(path.replace("{vm}", vm["id"]), body).status == 200
+
+
 def test_a_cpu_vm_and_a_restart_have_codes_of_their_own(cloud, load):
     vm = cloud.run_vm(**WANTED)
     cloud.post(f"/v1/vms/{vm['id']}/stop")

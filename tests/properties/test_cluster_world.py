@@ -27,13 +27,15 @@ class ClusterWorld(RuleBasedStateMachine):
         teardown=st.sampled_from((0, 20)),
         booting=st.sampled_from((25, "never")),
         drains=st.booleans(),
+        queue=st.booleans(),
     )
-    def open(self, open_at: str, teardown: int, booting: Any, drains: bool) -> None:
+    def open(self, open_at: str, teardown: int, booting: Any, drains: bool, queue: bool) -> None:
         self.cloud = Cloud(
             billing__open_at=open_at,
             timing__teardown_s=teardown,
             timing__replica__booting_s=booting,
             nodes__drain_ends_workloads=drains,
+            clusters__queue=queue,
         )
 
     @property
@@ -66,7 +68,7 @@ class ClusterWorld(RuleBasedStateMachine):
 
     @precondition(lambda self: self.cloud.rows(Replica))
     @rule(
-        action=st.sampled_from(("replica.fail", "replica.fail", "replica.recover")),
+        action=st.sampled_from(("replica.fail", "replica.fail", "replica.recover", "replica.proceed")),
         which=st.integers(0, 99),
         seconds=st.sampled_from(SPANS),
     )

@@ -29,7 +29,7 @@ SOUND = (*range(200, 300), *range(400, 500), 502, 503)
 PEOPLE = ("ada", "grace", "alan", "joan", "nobody")
 MODELS = st.sampled_from(("rtx-3090", "rtx-4090", "l40s", "a100-sxm-80gb", None))
 NAMES = st.sampled_from(("one", "two", "three"))
-NODES = st.sampled_from(("ash-3090-1", "scl-l40s-1", "sto-3090-1", "sto-cpu-1"))
+NODES = st.sampled_from(("ash-3090-1", "scl-l40s-1", "sto-3090-1", "sto-cpu-1", "one"))
 CENTS = st.integers(1, 60_000)
 EMAILS = st.sampled_from([f"{name}@acme.example" for name in PEOPLE])
 ROLES = st.sampled_from(("viewer", "member", "admin", "owner"))
@@ -95,7 +95,22 @@ FIRST = {"select": st.sampled_from(("first", "random"))}
 ACTIONS: dict[str, dict[str, Any]] = {
     "node.offline": {"name": NODES, "seconds": st.sampled_from((None, 300))},
     "node.online": {"name": NODES},
-    "node.set_status": {"name": NODES, "status": st.sampled_from(("online", "draining", "maintenance"))},
+    "node.set_status": {
+        "name": NODES,
+        "status": st.sampled_from(("online", "draining", "maintenance", "removed")),
+    },
+    "node.add": {
+        "hostname": st.just("one"),
+        "organization": st.sampled_from(("", "globex")),
+        "location": st.just("us-east"),
+        "gpu_model": st.just("rtx-3090"),
+        "units": st.sampled_from(([1, 1], [2])),
+        "cluster_gpus": st.integers(0, 1),
+        "notice_seconds": st.sampled_from((None, 60)),
+        **dict.fromkeys(("vcpu", "ram_gb"), st.just(64)),
+        "disk_gb": st.just(1000),
+    },
+    "node.reclass": {"name": NODES, "to": st.sampled_from(("vfio-group", "device-request"))},
     "capacity.seize": {"gpu_model": st.just("rtx-3090"), "gpus": st.integers(1, 3)},
     "capacity.release": {"gpu_model": st.just("rtx-3090")},
     "price.set": {"gpu_model": st.just("rtx-3090"), "cents": st.integers(1, 90)},
@@ -104,6 +119,7 @@ ACTIONS: dict[str, dict[str, Any]] = {
     "vm.proceed": FIRST,
     "vm.reclaim": FIRST,
     "replica.fail": FIRST,
+    "replica.proceed": FIRST,
     "replica.recover": FIRST,
     "snapshot.fail": FIRST,
     "balance.credit": {"name": st.just("acme"), "cents": CENTS},
@@ -132,9 +148,13 @@ class WholeWorld(RuleBasedStateMachine):
         profile=st.sampled_from(("2026-06", "2026-07", "2026-10")),
         seed=st.integers(0, 3),
         rounding=st.sampled_from(("floor", "nearest", "up")),
+        queue=st.booleans(),
     )
-    def open(self, profile: str, seed: int, rounding: str) -> None:
-        self.cloud = Cloud(seed=seed, profile=profile, billing__rounding=rounding, vms__require_ssh_key=False)
+    def open(self, profile: str, seed: int, rounding: str, queue: bool) -> None:
+        queues: dict[str, Any] = {"vms__queue": queue, "clusters__queue": queue}
+        self.cloud = Cloud(
+            seed=seed, profile=profile, billing__rounding=rounding, vms__require_ssh_key=False, **queues
+        )
         person = sign_in(self.cloud, "ada@acme.example")
         self.callers = [(self.cloud.org, self.cloud.key), (self.cloud.org, person)]
         keys = access.fixture_keys(self.cloud.world)

@@ -27,13 +27,20 @@ VERBS = {
 GRID: dict[str, dict[str, tuple[int, str]]] = {
     "scale": {
         **dict.fromkeys(("deploying", "running", "degraded"), (200, "=")),
-        **dict.fromkeys(("stopped", "failed", "terminated"), (409, "=")),
+        **dict.fromkeys(("pending", "stopped", "failed", "terminated"), (409, "=")),
     },
     "stop": {**dict.fromkeys(STATES, (200, "stopped")), "terminated": (404, "=")},
-    "restart": {**dict.fromkeys(STATES, (200, "deploying")), "terminated": (404, "=")},
+    "restart": {
+        **dict.fromkeys(STATES, (200, "deploying")),
+        "pending": (200, "pending"),
+        "terminated": (404, "="),
+    },
     "terminate": dict.fromkeys(STATES, (200, "terminated")),
 }
-TRANSFER = {"deploying": "INVALID_CLUSTER_STATE", "terminated": "CLUSTER_STATE_UNFIT"}
+TRANSFER = {
+    **dict.fromkeys(("pending", "deploying"), "INVALID_CLUSTER_STATE"),
+    "terminated": "CLUSTER_STATE_UNFIT",
+}
 
 
 def test_the_grid_and_the_table_know_the_same_pairs() -> None:
@@ -44,7 +51,7 @@ def test_the_grid_and_the_table_know_the_same_pairs() -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize(("state", "verb"), [(state, verb) for verb in GRID for state in STATES])
 def test_a_verb_in_a_status(open_cloud: Open, profile: str, state: str, verb: str) -> None:
-    cloud = open_cloud(profile=profile)
+    cloud = open_cloud(profile=profile, clusters__queue=state == "pending")
     cluster_id = bring_to(cloud, state)
     path, body = VERBS[verb]
     before, version = status(cloud, cluster_id), cloud.world.version
@@ -81,7 +88,8 @@ def test_a_restart_of_a_start_that_is_under_way_changes_nothing(cloud: Cloud) ->
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_only_a_cluster_at_rest_can_change_hands(cloud: Cloud, state: str) -> None:
+def test_only_a_cluster_at_rest_can_change_hands(open_cloud: Open, state: str) -> None:
+    cloud = open_cloud(clusters__queue=state == "pending")
     cluster = row_of(cloud, bring_to(cloud, state))
     if state in TRANSFER:
         with pytest.raises(Refusal, match=state) as caught:

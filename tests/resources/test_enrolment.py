@@ -382,15 +382,16 @@ def test_the_same_world_hands_out_the_same_bundle() -> None:
 # -- heartbeats --------------------------------------------------------------------------------------------
 
 
-def test_capacity_counts_from_the_first_heartbeat(sound: Cloud, token: str) -> None:
+def test_capacity_counts_from_the_first_heartbeat(sound: Cloud, token: str, globex: Party) -> None:
     before = available(sound)
     node_id = enrolled(sound, token, gpuInventory=inventory((RTX_4090, 4)), ramGb=128)
     sound.advance(9.999)
     assert (node(sound, node_id).status, available(sound)) == ("offline", before)
     sound.advance(0.001)
     assert (node(sound, node_id).status, available(sound)) == ("online", before + 4)
-    vm = sound.run_vm(nodeId=node_id, gpuCount=4)
-    assert vm["status"] == "running"
+    body = {"name": "own", "gpuModelId": "rtx-4090", "nodeId": node_id, "gpuCount": 4}
+    vm = globex.post("/v1/orgs/{org}/vms/create", body).body
+    assert sound.simulator.advance_until_status(vm["id"], "running")
     told = [
         (entry["trigger"], entry["to"]) for entry in sound.entries("transition") if entry["name"] == "rack-1"
     ]

@@ -180,7 +180,7 @@ def test_a_node_is_shown_as_it_is(globex: Party) -> None:
 
 
 def test_the_disk_that_is_taken_is_not_free(sound: Cloud, globex: Party) -> None:
-    sound.run_vm(gpuModelId="rtx-3090", diskSizeGb=150, nodeId=node(sound, "sto-3090-1").id)
+    sound.run_vm(gpuModelId="rtx-3090", diskSizeGb=150, preferredRegions=["eu-north"])
     shown = {row["hostname"]: row["diskFreeGb"] for row in globex.get(NODES).body}
     assert shown["sto-3090-1"] == 3850
 
@@ -320,8 +320,11 @@ def test_a_viewer_sees_nodes_and_sets_nothing(sound: Cloud, acme: Party) -> None
 
 
 def use(cloud: Cloud) -> tuple[dict[str, Any], str]:
-    """A VM of acme's on a node of globex's, and its node's name."""
-    return cloud.run_vm(gpuModelId="rtx-3090", nodeId=node(cloud, "sto-3090-1").id), "sto-3090-1"
+    """A VM of acme's that has landed on a node of globex's, and its node's name."""
+    vm = cloud.run_vm(gpuModelId="rtx-3090", preferredRegions=["eu-north"])
+    detail = cloud.get(f"/v1/vms/{vm['id']}/detail").body
+    assert detail["nodeInfo"]["hostname"] == "sto-3090-1"
+    return vm, "sto-3090-1"
 
 
 @pytest.mark.parametrize(
@@ -341,7 +344,7 @@ def test_draining_and_removing_end_what_runs_and_maintenance_does_not(
     globex, (vm, hostname) = party(cloud, "globex"), use(cloud)
     assert set_to(globex, hostname, said).status == 200
     assert cloud.vm(vm["id"])["status"] == status
-    answer = cloud.post(
+    answer = globex.post(
         "/v1/orgs/{org}/vms/create",
         {"name": "next", "gpuModelId": "rtx-3090", "nodeId": node(cloud, hostname).id},
     )
@@ -413,6 +416,37 @@ def test_a_vm_of_somebody_else_on_that_node_is_billed(sound: Cloud) -> None:
     assert sound.vm(vm["id"])["pricePerHourCents"] == 18
     assert "nonBillable" not in sound.get(f"/v1/vms/{vm['id']}/detail").body
     assert "nonBillable" not in sound.get(f"/v1/vms/{vm['id']}/burn").body
+
+
+def test_another_providers_node_reads_as_one_that_does_not_exist(sound: Cloud) -> None:
+    body = {"name": "mine", "gpuModelId": "rtx-3090"}
+    foreign, unknown = node(sound, "sto-3090-1").id, "7f000000-0000-4000-8000-000000000000"
+    version = sound.world.version
+    answers = [
+        sound.post("/v1/orgs/{org}/vms/create", {**body, "nodeId": node_id}) for node_id in (foreign, unknown)
+    ]
+    told = [refused(answer, 404, "not_found") for answer in answers]
+    assert told == [f"nodeId {foreign!r} is unknown", f"nodeId {unknown!r} is unknown"]
+    assert sound.world.version == version
+
+
+def test_a_node_of_nobody_in_this_world_may_be_named_by_anybody(sound: Cloud, globex: Party) -> None:
+    node_id = node(sound, "mtl-3090-1").id
+    vm = sound.run_vm(gpuModelId="rtx-3090", nodeId=node_id)
+    assert sound.get(f"/v1/vms/{vm['id']}/detail").body["nodeId"] == node_id
+    vm = own_vm(globex, nodeId=node_id)
+    assert (vm["nodeId"], vm["pricePerHourCents"]) == (node_id, 18), "nobody's own node: it is billed"
+
+
+def test_a_fork_lands_on_the_node_of_its_disk_whoever_it_belongs_to(sound: Cloud) -> None:
+    vm, hostname = use(sound)
+    made = sound.post(f"/v1/vms/{vm['id']}/snapshots", {"name": "before"})
+    assert made.status == 200, made
+    sound.advance(30)
+    fork = sound.post("/v1/orgs/{org}/vms/fork", {"snapshotId": made.body["id"]})
+    assert fork.status == 200, fork
+    detail = sound.get(f"/v1/vms/{fork.body['id']}/detail").body
+    assert detail["nodeInfo"]["hostname"] == hostname
 
 
 # -- nodes of others, fixtures -----------------------------------------------------------------------------

@@ -75,7 +75,10 @@ def told_by(cloud: Cloud, call: Any) -> list[str]:
 
 
 def bring_to(cloud: Cloud, state: str) -> str:
-    """A cluster in this status, of one replica; its id."""
+    """A cluster in this status, of one replica; its id. `pending` needs the setting clusters.queue."""
+    if state == "pending":
+        cloud.do("capacity.seize", gpu_model="l40s")
+        return deploy(cloud)
     if state == "failed":
         cluster_id = deploy(cloud)
         cloud.do("replica.fail", name="chat-0")

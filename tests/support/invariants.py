@@ -139,7 +139,9 @@ def clusters_have_the_replicas_they_want(world: World) -> None:
         states = {row.status for row in rows}
         assert len(rows) == (0 if cluster.status == "terminated" else cluster.replica_count), cluster
         assert len(world.bucket(Replica, "healthy", cluster.id)) == healthy, cluster
-        if cluster.status in ("stopped", "failed"):
+        if cluster.status == "pending":
+            assert states == {"pending"}, cluster
+        elif cluster.status in ("stopped", "failed"):
             assert states == {"stopped" if cluster.status == "stopped" else "error"}, cluster
         else:
             assert "stopped" not in states, cluster

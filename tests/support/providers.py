@@ -66,6 +66,9 @@ def nodes_belong_to_providers(world: World) -> None:
     assert len(names) == len(set(names))
     for node in world.rows(Node):
         assert not (node.status == "offline" and node.alive), node
+        leaving = [timer.due_ms for timer in world.clock.pending_of(node.id) if timer.name == "node.leave"]
+        assert leaving == ([] if node.leaving_at_ms is None else [node.leaving_at_ms]), node
+        assert node.leaving_at_ms is None or node.status == "draining", node
         if node.organization_id:
             assert world.get(Organization, node.organization_id).is_provider, node
     numbers = [row.number for row in world.rows(Enrolment)]

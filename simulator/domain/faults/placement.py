@@ -10,13 +10,17 @@ from simulator.kernel.world import World
 
 
 class Refuse(Fault, frozen=True):
-    """Refuses the place, with one of the codes for capacity."""
+    """Refuses the place, with one of the codes for capacity, or as the hold for it could not be recorded."""
 
     code: str = ""
     """By default that of the shape: GPU or CPU capacity."""
 
 
 EFFECTS: dict[str, type[Fault]] = {"refuse": Refuse}
+
+NO_HOLD = "VERIFICATION_UNAVAILABLE"
+"""There is room and money, but the hold that comes before a start fails [2026-10 sdk: the code; choice of
+the place]."""
 
 CODES = (
     "INSUFFICIENT_GPU_CAPACITY",
@@ -26,6 +30,7 @@ CODES = (
     "VM_NODE_BUSY",
     "VM_SHAPE_NOT_PLACEABLE",
     "GPU_COUNT_NOT_ALLOCATABLE",
+    NO_HOLD,
 )
 """What a refusal may say."""
 
@@ -34,5 +39,6 @@ def check(world: World, model: str, shape: msgspec.Struct, default_code: str) ->
     """Raise the refusal of the fault that strikes; `model` is a GPU model's id, or `cpu`."""
     hit = strike(world, "placement", EFFECTS, {"model": model}, shape)
     if hit is not None:
-        text = f"no room, although there is: fault {hit.rule_id}"
-        raise Refusal(hit.effect.code or default_code, text)
+        code = hit.effect.code or default_code
+        why = "the hold could not be recorded" if code == NO_HOLD else "no room, although there is"
+        raise Refusal(code, f"{why}: fault {hit.rule_id}")

@@ -32,7 +32,8 @@ GUEST_MEMBERS = (
 
 
 def launch(call: Call) -> Cluster:
-    """Create a cluster; all its replicas claim their places in the same step, or none does [choice]."""
+    """Create a cluster; all its replicas claim their places in the same step, or none does [choice]: then it
+    is refused, or waits (clusters.queue)."""
     world, organization_id, body = call.world, call.organization_id, call.body
     name = workload.check_name(body["name"])
     credential_id = known_credential(world, organization_id, body.get("registryCredentialId"))
@@ -42,7 +43,7 @@ def launch(call: Call) -> Cluster:
     port = workload.check_port("containerPort", body.get("containerPort", 80))
     workload.check_port("healthCheckPort", body.get("healthCheckPort", port))
     check_receiver(world, organization_id, name)
-    fits = capacity.place_all(world, shape, count)
+    fits = _place_or_queue(world, shape, count)
     cluster = new_cluster(
         world,
         organization_id=organization_id,
@@ -57,7 +58,17 @@ def launch(call: Call) -> Cluster:
         env=body.get("envVars") or {},
         guest={key: body[key] for key in GUEST_MEMBERS if key in body},
     )
-    return move(world, world.put(cluster), "create", fits=fits)
+    return move(world, world.put(cluster), "create" if fits else "queue", fits=fits)
+
+
+def _place_or_queue(world: World, shape: Shape, count: int) -> list[capacity.Fit]:
+    """Places for all; none when some find no room now and the queue is switched on."""
+    try:
+        return capacity.place_all(world, shape, count)
+    except Refusal as refusal:
+        if world.settings.flag("clusters.queue") and refusal.code.startswith("INSUFFICIENT_"):
+            return []
+        raise
 
 
 def check_receiver(world: World, organization_id: str, name: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from simulator.domain import events, metering
+from simulator.domain import events, metering, workload
 from simulator.domain.capacity import Fit, Node
 from simulator.kernel.clock import Grade
 from simulator.kernel.instant import SECOND_MS
@@ -68,7 +68,9 @@ def _consequences(world: World, target: str) -> dict[str, Any]:
 
 def _move_replicas(world: World, before: Cluster, cluster: Cluster, fits: Sequence[Fit]) -> None:
     """What a new status of a cluster means for its replicas."""
-    if cluster.status == "deploying":
+    if cluster.status == "pending":
+        _queue(world, cluster)
+    elif cluster.status == "deploying":
         _start(world, before, cluster, list(fits))
     elif cluster.status in ("stopped", "failed", "terminated"):
         for replica in present(world, cluster.id):
@@ -94,15 +96,23 @@ def event_data(cluster: Cluster) -> dict[str, Any]:
 
 
 def _start(world: World, before: Cluster, cluster: Cluster, fits: list[Fit]) -> None:
-    """Start the replicas: new ones, those that were stopped, or those that serve, one after the other."""
+    """Start the replicas: new ones, those that were stopped, or those that serve, one after the other. Those
+    of a cluster that has waited find their places by themselves."""
     if before.status == NEW:
         add_replicas(world, cluster.id, fits)
     elif before.status in ("stopped", "failed"):
         for replica in wanted(world, cluster.id):
             replicas.move(world, replica, "place", fit=_take(fits, replica.image_on))
-    else:
+    elif before.status != "pending":
         _begin_roll(world, cluster)
     _plan_deadline(world, cluster.id)
+
+
+def _queue(world: World, cluster: Cluster) -> None:
+    """Let the replicas wait; each takes the next place that it fits, or one that is free now [choice]."""
+    for _ in range(cluster.replica_count):
+        replicas.move(world, world.put(replicas.new_replica(world, cluster.id)), "wait")
+    workload.admit_later(world)
 
 
 def add_replicas(world: World, cluster_id: str, fits: Sequence[Fit]) -> None:
@@ -183,7 +193,9 @@ def assess(world: World, cluster_id: str) -> None:
     rows = wanted(world, cluster_id)
     healthy = len(world.bucket(Replica, "healthy", cluster_id))
     missed = [replica for replica in rows if replica.missed]
-    if cluster.status == "deploying" and healthy == len(rows) and not cluster.to_roll:
+    if cluster.status == "pending" and any(replica.status == "provisioning" for replica in rows):
+        move(world, cluster, "place")
+    elif cluster.status == "deploying" and healthy == len(rows) and not cluster.to_roll:
         move(world, cluster, "serve")
     elif cluster.status == "running" and missed:
         degrade(world, cluster)

@@ -43,7 +43,9 @@ def list_clusters(call: Call) -> dict[str, Any]:
     return {"items": items, "nextCursor": after} if after else {"items": items}
 
 
-@area.operation("createCluster", write=True, effects="deploying, replicas provisioning")
+@area.operation(
+    "createCluster", write=True, effects="deploying, replicas provisioning; or pending in the queue"
+)
 def create_cluster(call: Call) -> dict[str, Any]:
     return summary(call.world, launch(call))
 
@@ -116,6 +118,14 @@ def recover_replica(world: World, what: Target) -> dict[str, Any]:
         raise Refusal("conflict", f"{label(cluster)} is {cluster.status}; restart it to start its replicas")
     fit = capacity.place(world, cluster.shape)
     return _told(world, replicas.move(world, replica, "recover", fit=fit))
+
+
+@replica_area.action("replica.proceed", Target)
+def proceed_replica(world: World, what: Target) -> dict[str, Any]:
+    """The start of a replica is over now, however long it would have taken."""
+    replica = _fitting(world, what, "started")
+    lifecycle.begin_serving(world, replica)
+    return _told(world, replica)
 
 
 def _fitting(world: World, what: Target, trigger: str) -> Replica:

@@ -2,8 +2,8 @@
 
 A cluster wants a number of replicas, each a container on one node with its own place and its own billing
 session. Its status follows from their health: running while all serve, degraded while some do not, failed
-when none does and none can [seed: event meanings; choice: the rows]. `pending`, which the contract knows too,
-is never shown: a cluster that finds no place is refused [choice].
+when none does and none can [seed: event meanings; choice: the rows]. A cluster that finds no room is refused;
+with the setting clusters.queue it waits as `pending` until the first of its replicas has a place [choice].
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from simulator.kernel.machine import NEW, SAME, Machine, row
 from simulator.kernel.operation import Area
 from simulator.kernel.world import Index, Row
 
-STATES = ("deploying", "running", "degraded", "stopped", "failed", "terminated")
+STATES = ("pending", "deploying", "running", "degraded", "stopped", "failed", "terminated")
 AT_WORK = ("deploying", "running", "degraded")
 """Where it can be scaled, and is stopped when the money is gone."""
 
+NOT_GONE = STATES[:-1]
 AT_REST = ("running", "degraded", "stopped", "failed")
 """Where no start is under way: it can be restarted, and change hands."""
 
@@ -91,6 +92,11 @@ def _numbered(replica: Replica) -> tuple[int, str]:
     return replica.number, replica.id
 
 
+def _in_line(replica: Replica) -> tuple[int, int, str]:
+    """Oldest first; of one instant, the lower number."""
+    return replica.created_at_ms, replica.number, replica.id
+
+
 class Replica(Row, frozen=True, kw_only=True):
     """One container of a cluster. `run` counts its transitions: a timer of an earlier run does nothing."""
 
@@ -102,7 +108,7 @@ class Replica(Row, frozen=True, kw_only=True):
         ),
         "healthy": Index(lambda replica: replica.cluster_id if replica.healthy else None, _numbered),
         "node": Index(lambda replica: replica.node_id or None),
-        "queue": Index(lambda replica: replica.status if replica.status == "pending" else None),
+        "queue": Index(lambda replica: replica.status if replica.status == "pending" else None, _in_line),
     }
 
     cluster_id: str
@@ -140,16 +146,18 @@ class Replica(Row, frozen=True, kw_only=True):
 LIFECYCLE = Machine("Cluster", STATES, [
     # trigger         from                       to            place   session told               reason
     row("create",     NEW,                       "deploying"),
+    row("queue",      NEW,                       "pending"),
+    row("place",      "pending",                 "deploying"),
     row("serve",      ("deploying", "degraded"), "running",    "keep", "keep", "cluster.running",  ""),
     row("degrade",    ("deploying", "running"),  "degraded",   "keep", "keep", "cluster.degraded"),
     row("fail",       ("deploying", "degraded"), "failed",     "keep", "keep", "cluster.failed"),
     row("scale",      AT_WORK,                   SAME),
-    row("stop",       (*AT_WORK, "failed"),      "stopped",    "keep", "keep", None, "user_stopped"),
+    row("stop",       ("pending", *AT_WORK, "failed"), "stopped",    "keep", "keep", None, "user_stopped"),
     row("stop",       "stopped",                 SAME),
-    row("auto_stop",  AT_WORK,                   "stopped"),
+    row("auto_stop",  ("pending", *AT_WORK),     "stopped"),
     row("restart",    AT_REST,                   "deploying",  "keep", "keep", None, "user_restarted"),
-    row("restart",    "deploying",               SAME),
-    row("terminate",  ("deploying", *AT_REST),   "terminated", "keep", "keep", None, "user_terminated"),
+    row("restart",    ("pending", "deploying"),  SAME),
+    row("terminate",  NOT_GONE,                  "terminated", "keep", "keep", None, "user_terminated"),
     row("terminate",  "terminated",              SAME),
     row("transfer",   AT_REST,                   SAME),
 ], refusals={

@@ -18,7 +18,8 @@ SHOWN_OF_TOKEN = 8
 
 
 def summary(world: World, cluster: Cluster) -> dict[str, Any]:
-    """`activeReplicas` counts the healthy ones [choice]."""
+    """`activeReplicas` counts the healthy ones [choice]; `runningReplicas`, known to legacy texts alone, those
+    that run, healthy or not [client (legacy)]."""
     view: dict[str, Any] = {
         "id": cluster.id,
         "organizationId": cluster.organization_id,
@@ -26,6 +27,7 @@ def summary(world: World, cluster: Cluster) -> dict[str, Any]:
         "status": cluster.status,
         "replicaCount": cluster.replica_count,
         "activeReplicas": len(world.bucket(Replica, "healthy", cluster.id)),
+        "runningReplicas": sum(row.status == "running" for row in present(world, cluster.id)),
         "endpointUrl": endpoint_url(cluster),
         "createdAt": iso(cluster.created_at_ms),
     }

@@ -46,7 +46,6 @@ class Enrolment(Row, frozen=True, kw_only=True):
     """Counted from 0: its address on the overlay network follows from it."""
     node_type: str
     node_class: str
-    notice_seconds: int | None
     cpu_model: str
     runtime: str
 
@@ -149,6 +148,7 @@ def _new_node(world: World, token: ProvisioningToken, hostname: str, machine: Ha
             vcpu=machine.vcpu,
             ram_mb=machine.ram_gb * MB_PER_GB,
             disk_gb=DISK_GB,
+            notice_seconds=token.notice_seconds,
         )
     )
     told = {"resource": node.id, "name": hostname, "from": NEW, "to": node.status}
@@ -170,7 +170,6 @@ def _remember(
             number=len(world.bucket(Enrolment, "all", "all")),
             node_type=token.node_type,
             node_class=token.node_class,
-            notice_seconds=token.notice_seconds,
             cpu_model=body.get("cpuModel", "")[:255],
             runtime=machine.runtime,
         )

@@ -8,20 +8,28 @@ import msgspec
 
 from simulator.domain import products, workload
 from simulator.domain.capacity import CLUSTER, Node, Unit
-from simulator.kernel.instant import SECOND_MS
+from simulator.kernel.instant import SECOND_MS, iso
 from simulator.kernel.machine import NEW
 from simulator.kernel.refusal import Refusal, nearest
 from simulator.kernel.target import Target, pick
 from simulator.kernel.world import Row, World
 from simulator.resources.clusters.states import Replica
 from simulator.resources.provider.applications import provider_of
-from simulator.resources.provider.lifecycle import NODE_LIFE, area, fall_silent, move, set_state
+from simulator.resources.provider.lifecycle import (
+    NODE_LIFE,
+    area,
+    fall_silent,
+    move,
+    set_state,
+    wait_no_more,
+)
 from simulator.resources.vms import lifecycle as vms
 from simulator.resources.vms.lifecycle import Vm
 
 R = TypeVar("R", bound=Row)
 
 MB_PER_GB = 1024
+LONGEST_NOTICE_S = 7 * 86_400
 MOST_GPUS = 16
 """Of a node [choice]; so the default disk of every count that fits is a legal size."""
 
@@ -80,6 +88,17 @@ class NodeSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     vcpu: Positive
     ram_gb: Positive
     disk_gb: Positive
+    notice_seconds: Annotated[int, msgspec.Meta(ge=0, le=LONGEST_NOTICE_S)] | None = None
+    """How long before it leaves what runs on it is told."""
+
+
+class Reclass(NodeTarget, kw_only=True):
+    """Which node, which of its units, and the class they are to be of."""
+
+    units: tuple[int, ...] | Literal["all"] = "all"
+    """Positions, from 0."""
+    to: Literal["vfio-group", "device-request"]
+    """For VMs, or for replicas of clusters."""
 
 
 @area.action("node.offline", Silence)
@@ -87,7 +106,7 @@ def take_node_offline(world: World, what: Silence) -> dict[str, Any]:
     """A node falls silent: its running VMs are interrupted, or fail with vms.legacy_node_loss."""
     node = pick_node(world, what)
     NODE_LIFE.step(node.status, "fall_silent", f"node {node.hostname}")
-    world.clock.cancel_of(node.id)
+    wait_no_more(world, node)
     until_ms = None if what.seconds is None else world.now_ms + round(what.seconds * SECOND_MS)
     if not what.noticed_after_s:
         return told_of(fall_silent(world, node, until_ms))
@@ -115,6 +134,32 @@ def add_node(world: World, what: NodeSpec) -> dict[str, Any]:
     world.note("transition", **told, trigger="add")
     vms.node_changed(world, node)
     return told_of(node)
+
+
+@area.action("node.reclass", Reclass)
+def reclass_units(world: World, what: Reclass) -> dict[str, Any]:
+    """Free GPU units of a node move between VMs and clusters; refused while one of them is in use."""
+    node = pick_node(world, what)
+    moved = range(len(node.units)) if what.units == "all" else what.units
+    for at in moved:
+        _check_movable(node, at, what.to)
+    units = (Unit(unit.gpus, what.to) if at in moved else unit for at, unit in enumerate(node.units))
+    node = world.change(node, units=tuple(units))
+    workload.admit_later(world)
+    return told_of(node) | {"units": [msgspec.structs.asdict(unit) for unit in node.units]}
+
+
+def _check_movable(node: Node, at: int, kind: str) -> None:
+    """A unit moves only while it is free, and replicas are given GPUs one by one, so a group of several stays
+    with VMs [choice]."""
+    if not 0 <= at < len(node.units):
+        raise Refusal("bad_request", f"node {node.hostname} has no unit {at}; it has {len(node.units)}")
+    unit = node.units[at]
+    if unit.kind != kind and at in node.taken:
+        raise Refusal("conflict", f"unit {at} of {node.hostname} is in use as {unit.kind}; free it first")
+    if kind == CLUSTER and unit.gpus > 1:
+        text = f"unit {at} of {node.hostname} is {unit.gpus} GPUs that go together"
+        raise Refusal("conflict", f"{text}; only single GPUs can be {CLUSTER}")
 
 
 def pick_node(world: World, what: NodeTarget) -> Node:
@@ -160,6 +205,7 @@ def new_node(world: World, spec: NodeSpec) -> Node:
         vcpu=spec.vcpu,
         ram_mb=spec.ram_gb * MB_PER_GB,
         disk_gb=spec.disk_gb,
+        notice_seconds=spec.notice_seconds,
     )
 
 
@@ -172,7 +218,8 @@ def known_row(world: World, kind: type[R], row_id: str) -> R:
 
 
 def told_of(node: Node) -> dict[str, Any]:
-    return {"node": node.id, "hostname": node.hostname, "status": node.status}
+    told = {"node": node.id, "hostname": node.hostname, "status": node.status}
+    return told if node.leaving_at_ms is None else {**told, "leavingAt": iso(node.leaving_at_ms)}
 
 
 # -- fixture -----------------------------------------------------------------------------------------------

@@ -35,7 +35,12 @@ def _class_of(call: Call, node: Node) -> str:
     return enrolment.node_class if enrolment else DEFAULT_CLASS
 
 
-@area.operation("updateProviderNode", write=True, finds=Node, effects="→ status; draining ends what runs")
+@area.operation(
+    "updateProviderNode",
+    write=True,
+    finds=Node,
+    effects="→ status; draining ends what runs, after the node's notice",
+)
 def update_provider_node(call: Call, node: Node) -> dict[str, Any]:
     """The operator's word; 400 for a node that was removed [2026-10 sdk]."""
     return node_view(call.world, set_state(call.world, node, call.body["status"]))

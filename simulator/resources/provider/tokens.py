@@ -19,6 +19,7 @@ from simulator.kernel.refusal import Refusal
 from simulator.kernel.world import Index, Row, World
 from simulator.resources.provider.applications import provider_of
 from simulator.resources.provider.lifecycle import area
+from simulator.resources.provider.nodes import LONGEST_NOTICE_S
 
 DEFAULT_HOURS = 24
 HOURS = range(1, 8761)
@@ -28,7 +29,6 @@ LISTED_MS = 6 * DAY_MS
 POOLS = ("community", "verified")
 """What a node may be put into: the tiers of nodes [choice]."""
 MOST_NODES = 1_000_000
-LONGEST_NOTICE_S = 7 * 86_400
 WARNING = "Store this token now: it is shown only once. Whoever has it can enrol nodes for this organization."
 
 

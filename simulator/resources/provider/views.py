@@ -32,10 +32,11 @@ def node_view(world: World, node: Node) -> dict[str, Any]:
         "diskTotalGb": node.disk_gb,
         "diskFreeGb": node.disk_gb - node.used_disk_gb,
     }
+    if enrolment is not None or node.notice_seconds is not None:
+        view["noticeSeconds"] = node.notice_seconds
     if enrolment is None:
         return view
-    told = {"cpuModel": enrolment.cpu_model or None, "noticeSeconds": enrolment.notice_seconds}
-    return view | told | {"runtime": enrolment.runtime}
+    return view | {"cpuModel": enrolment.cpu_model or None, "runtime": enrolment.runtime}
 
 
 def _gpus(world: World, node: Node) -> list[dict[str, Any]]:

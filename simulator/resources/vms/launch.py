@@ -22,7 +22,11 @@ from simulator.resources.vms.lifecycle import Vm, label, move
 
 
 def launch(call: Call, body: dict[str, Any], forked_from: str = "") -> Vm:
-    """Create a VM, from nothing or off a snapshot; it claims its place in the same step."""
+    """Create a VM, from nothing or off a snapshot; it claims its place in the same step.
+
+    A fork goes where the disk is, whoever's node that is [2026-10 sdk]; a create names a node that it has a
+    right to.
+    """
     world, organization_id = call.world, call.organization_id
     name = workload.check_name(body["name"])
     credential_id = known_credential(world, organization_id, body.get("registryCredentialId"))
@@ -36,6 +40,8 @@ def launch(call: Call, body: dict[str, Any], forked_from: str = "") -> Vm:
     for feature, wanted in (("spot", shape.tier == "spot"), ("public", body.get("public"))):
         if wanted:
             workload.check_feature(world, organization_id, feature, "FEATURE_DISABLED")
+    if not forked_from:
+        capacity.check_rights(world, organization_id, shape.node_id)
     fit = _place_or_queue(world, shape)
     vm = new_vm(world, organization_id, name, shape, template)
     vm = msgspec.structs.replace(

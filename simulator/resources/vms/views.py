@@ -39,11 +39,20 @@ def summary(world: World, vm: Vm) -> dict[str, Any]:
         view["gpuModelId"] = products.shown_model_id(world.settings, model)
         view["gpuModelName"] = model.name
         view["gpuManufacturer"] = model.manufacturer
-    if vm.reason:
-        view["statusReason"] = vm.reason
+    reason = _notice(world, vm) or vm.reason
+    if reason:
+        view["statusReason"] = reason
     if vm.stage:
         view["provisioningStage"] = vm.stage
     return view
+
+
+def _notice(world: World, vm: Vm) -> str:
+    """What a running VM says while its node is about to leave [2026-10 sdk]; it is the node's to say."""
+    if vm.status != "running":
+        return ""
+    leaving_at_ms = world.get(Node, vm.node_id).leaving_at_ms
+    return "" if leaving_at_ms is None else f"node leaving at {iso(leaving_at_ms)}"
 
 
 def current_rate_cents(world: World, vm: Vm) -> int:
