@@ -19,6 +19,7 @@ from simulator.domain import access, limits, timeline
 from simulator.domain.faults.request import Surprise, strike_request
 from simulator.domain.faults.rules import Rule, look_back
 from simulator.domain.timeline import Cue
+from simulator.hosts import completions, guests
 from simulator.kernel.operation import Call, Content, Operation, Principal, Reply, Request
 from simulator.kernel.refusal import Refusal, nearest
 from simulator.kernel.world import Row, World
@@ -41,6 +42,7 @@ UNKNOWN_FIELDS = "X-Sim-Unknown-Fields"
 """Names in a request that the contract does not know: ignored, as the service ignores them, but told."""
 FAULT = "X-Sim-Fault"
 """The rule that had an answer its way."""
+BESIDE = NoRoute(())
 _HEADER_WORD = re.compile(r"[\w.-]+", re.ASCII)
 
 CREDENTIAL_KINDS = ("api-key", "session", "api-key-or-session")
@@ -88,7 +90,9 @@ class _Exchange:
             "path": request.path[:LONGEST_MESSAGE],
         }
         world.cause = world.journal.add(world.now_ms, "request", None, self.facts)
-        self.route = contract.route(request.method, request.path)
+        if request.endpoint:
+            self.facts["endpoint"] = request.endpoint
+        self.route = BESIDE if request.endpoint else contract.route(request.method, request.path)
         self.spec = None if isinstance(self.route, NoRoute) else self.route.operation
         if self.spec is not None:
             self.facts["operation"] = self.spec.id
@@ -97,13 +101,27 @@ class _Exchange:
         """Carry the request out."""
         route = self.route
         if isinstance(route, NoRoute):
-            extra = {"Allow": ", ".join(route.allowed)} if route.allowed else {}
-            return self.refuse(_no_route(self.request, route), extra)
+            return self._answer_beside(route)
         try:
             value = _Visit(self.world, self.request, route, self.checked, self.facts).carry_out()
         except Refusal as refusal:
             return self.refuse(refusal)
         return self._reply(route.operation.success, value, {})
+
+    def _answer_beside(self, route: NoRoute) -> Reply:
+        """Answer what is no operation: what a workload or the inference host serves, else 404."""
+        world, request, extra = self.world, self.request, {}
+        before = world.version
+        try:
+            if request.endpoint:
+                return self._reply(200, guests.visit(world, request), {})
+            if completions.serves(request):
+                return self._reply(200, completions.complete(world, request, self.request_id), {})
+            extra = {"Allow": ", ".join(route.allowed)} if route.allowed else {}
+            raise _no_route(request, route)
+        except Refusal as refusal:
+            assert world.version == before, f"{request.path} refused after it had changed something"
+            return self.refuse(refusal, extra)
 
     def meet_fault(self) -> Reply:
         """Answer as the fault that strikes has it; marked, so that nobody takes it for a bug of ours."""
@@ -166,15 +184,21 @@ class _Exchange:
 
     def refuse(self, refusal: Refusal, extra: dict[str, str] | None = None) -> Reply:
         """Answer with an error."""
-        settings, spec = self.world.settings, self.spec
+        settings = self.world.settings
         headers = dict(extra or {})
         if refusal.retry_after_s is not None:
             headers["Retry-After"] = str(refusal.retry_after_s)
-        inference = spec is not None and spec.host == "inference"
-        value = _error(self.world, refusal, self.request_id, inference=inference)
+        value = _error(self.world, refusal, self.request_id, inference=self._is_inference)
         told = {"code": refusal.wire_code(settings), "message": refusal.message[:LONGEST_MESSAGE]}
         self.facts |= told
         return self._reply(refusal.status(settings), value, headers)
+
+    @property
+    def _is_inference(self) -> bool:
+        """Whether the inference host is asked, whose errors have a form of their own."""
+        if self.spec is not None:
+            return self.spec.host == "inference"
+        return not self.request.endpoint and completions.serves(self.request)
 
     def _reply(self, status: int, value: Any, headers: dict[str, str]) -> Reply:
         self.facts["status"] = status

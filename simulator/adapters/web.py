@@ -38,6 +38,7 @@ STATE_LIMIT = 64 << 20
 LIMITS = {"State": STATE_LIMIT, "Files": FILE_LIMIT, "Uploads": FILE_LIMIT, "Batches": BATCH_LIMIT}
 """By the tag of an operation, where it is not BODY_LIMIT."""
 DOCUMENT = "/openapi.json"
+ENDPOINTS = f"{PREFIX}/endpoints/"
 FRONT = f"nothing at /; GET {DOCUMENT} lists the API, GET {PREFIX} shows its worlds, keys and clock"
 RESET = "connection reset by a fault of the simulator"
 SILENT = "no answer came, by a fault of the simulator"
@@ -141,6 +142,10 @@ class _App(Flask):
 
     def _reply(self, environ: dict[str, Any]) -> Reply | Streamed:
         raw_path = environ.get("PATH_INFO") or "/"
+        endpoint, raw_path = self._endpoint(environ, raw_path)
+        if endpoint:
+            request, refusal = _read(self._worlds.contract, environ, raw_path)
+            return self._worlds.call(msgspec.structs.replace(request, endpoint=endpoint), refusal)
         contract = self._control.contract if raw_path.startswith(PREFIX) else self._worlds.contract
         request, refusal = _read(contract, environ, raw_path)
         if raw_path.startswith(PREFIX):
@@ -155,6 +160,24 @@ class _App(Flask):
             reply = self._worlds.call(request, Refusal("internal", OUR_FAULT))
             _log_failure(request.method, request.path, reply.headers["X-Request-Id"])
             return reply
+
+    def _endpoint(self, environ: dict[str, Any], path: str) -> tuple[str, str]:
+        """The first label of the workload's endpoint that a request goes to, "" for none, and the path there:
+        by its Host, or, where there is no DNS for that, behind /_sim/endpoints/."""
+        if path.startswith(ENDPOINTS):
+            label, _, rest = path.removeprefix(ENDPOINTS).partition("/")
+            return label, f"/{rest}"
+        host: str = environ.get("HTTP_HOST", "")
+        if "." not in host or not host[0].isalpha():
+            return "", path
+        label, _, domain = host.partition(".")
+        world = self._worlds.tagged(environ.get("HTTP_X_API_KEY", "")).world
+        known = world.settings.word("vms.endpoint_domain")
+        return (label, path) if _without_port(domain) == _without_port(known) else ("", path)
+
+
+def _without_port(host: str) -> str:
+    return host.partition(":")[0].lower()
 
 
 class Headers(Mapping[str, str]):

@@ -1,4 +1,4 @@
-"""One record of a batch: whether it can be read, what it costs in tokens, and its canned answer.
+"""What a model is asked, in a record of a batch or online: whether it can be read, and its canned answer.
 
 Answers are canned [choice: enough to test what surrounds them]. Everything about one follows from the record
 itself, so the same record is answered alike in every world.
@@ -102,7 +102,7 @@ def answer(endpoint: str, body: dict[str, Any]) -> Answer:
 def output_line(record: Record, found: Answer, model: str, created_s: int) -> dict[str, Any]:
     """The line of an output file."""
     name = _name(record)
-    body = {**_completion(record.url, found, name), "created": created_s, "model": model}
+    body = {**shape(record.url, found, name), "created": created_s, "model": model}
     return _line(record, name, 200, body)
 
 
@@ -121,7 +121,8 @@ def _name(record: Record) -> str:
     return f"{digest_number('record/' + record.custom_id):064x}"[:24]
 
 
-def _completion(endpoint: str, found: Answer, name: str) -> dict[str, Any]:
+def shape(endpoint: str, found: Answer, name: str) -> dict[str, Any]:
+    """An answer as the host writes it, without its model and moment."""
     end = {"index": 0, "finish_reason": "length" if found.cut else "stop"}
     usage = {
         "prompt_tokens": found.input_tokens,

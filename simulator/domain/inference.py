@@ -46,12 +46,14 @@ class InferenceUse(Row, frozen=True, kw_only=True):
 
     organization_id: str
     source_id: str
-    """The batch it was used for."""
+    """The batch it was used for, or the requestId."""
     model: str
     requests: int
     input_tokens: int
     output_tokens: int
     nano_usd: int
+    batch: bool = True
+    """In a batch, or online."""
     debited: bool = False
 
 
@@ -104,21 +106,21 @@ def settle(world: World, organization_id: str) -> None:
 
 def _details(uses: list[InferenceUse], carried_nano: int) -> dict[str, Any]:
     """What a debit is for, by model; numbers are decimal strings [2026-07]."""
-    models: dict[str, list[InferenceUse]] = {}
+    models: dict[tuple[str, bool], list[InferenceUse]] = {}
     for row in uses:
-        models.setdefault(row.model, []).append(row)
+        models.setdefault((row.model, row.batch), []).append(row)
     return {
         "models": [
             {
                 "model": model,
                 "requestCount": str(sum(row.requests for row in rows)),
-                "batch": True,
+                "batch": batch,
                 "dimensions": {
                     "input": str(sum(row.input_tokens for row in rows)),
                     "output": str(sum(row.output_tokens for row in rows)),
                 },
             }
-            for model, rows in models.items()
+            for (model, batch), rows in models.items()
         ],
         "partial": False,
         "carriedNanoUSD": str(carried_nano),

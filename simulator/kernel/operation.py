@@ -27,6 +27,8 @@ class Request(msgspec.Struct, frozen=True):
     query: str = ""
     headers: Mapping[str, str] = {}
     body: bytes = b""
+    endpoint: str = ""
+    """The first label of a workload's endpoint, where it goes there and not to the API."""
 
 
 class Wire(msgspec.Struct, frozen=True, kw_only=True):

@@ -62,7 +62,7 @@ SETTINGS: dict[str, Setting] = {
     "vms.beta_ops": Setting("recorded", "reboot and resize: recorded only, or carried out", ("recorded", "executed")),
     "vms.deadline_s": Setting(600, "a start that has not ended by then fails", minimum=1),
     "vms.interrupted_days": Setting(7, "an interrupted VM is stopped after so many days", minimum=1),
-    "vms.endpoint_domain": Setting("run.openrelay.inc", "domain of endpoint URLs"),
+    "vms.endpoint_domain": Setting("run.openrelay.inc", "domain of endpoint URLs, with a port where it has one"),
     "clusters.names_unique": Setting(True, "a cluster name in use by a live cluster is refused with 409"),
     "clusters.queue": Setting(False, "createCluster that finds no room for all its replicas waits as pending instead of being refused"),
     "clusters.max_replicas": Setting(100, "replicas of one cluster at the most", minimum=1),

@@ -83,6 +83,8 @@ class Cluster(Row, frozen=True, kw_only=True):
     """When a start that is not over has come to nothing."""
     unserved_since_ms: int | None = None
     """Since when a degraded cluster has had no healthy replica."""
+    served: int = 0
+    """Requests that came to its endpoint."""
     retried: bool = False
     """A new start was made because none was healthy; the next time it fails."""
     terminated_at_ms: int | None = None

@@ -18,7 +18,7 @@ SHOWN_OF_TOKEN = 8
 
 
 def summary(world: World, cluster: Cluster) -> dict[str, Any]:
-    """`activeReplicas` counts the healthy ones [choice]; `runningReplicas`, known to legacy texts alone, those
+    """`activeReplicas` counts the healthy ones [choice]; `runningReplicas`, which legacy texts know, those
     that run, healthy or not [client (legacy)]."""
     view: dict[str, Any] = {
         "id": cluster.id,
