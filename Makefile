@@ -31,7 +31,7 @@ serve: $(RUNTIME) ## install the simulator and start it; options in ARGS="…"
 	$(BIN)/openrelay-simulator serve $(ARGS)
 
 test: lint types programs ## everything: lint, format, layers, types, tests, wheel
-	$(PYTHON) -m pytest -n auto $(PYTEST_ARGS)
+	$(PYTHON) -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
 
 lint: $(DEV) ## ruff's rules, the format and the import layers
 	$(BIN)/ruff check
@@ -67,17 +67,22 @@ clean: ## remove all that make, the tests and the builds leave behind, .venv too
 	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find simulator tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
-# Programs of the system that the tests run: node the TypeScript samples, curl the README, jq the sample in bash.
+# Programs of the system that the tests run: node the TypeScript samples, curl the README, jq the sample in bash;
+# buildah and mmdebstrap build the container's image, without an engine.
+PROGRAMS := node curl jq buildah mmdebstrap ip
+PACKAGES := nodejs curl jq buildah mmdebstrap iproute2
+
 programs:
-	@command -v node >/dev/null && command -v curl >/dev/null && command -v jq >/dev/null || $(MAKE) --no-print-directory install-programs
+	@$(foreach program,$(PROGRAMS),command -v $(program) >/dev/null &&) true \
+	  || $(MAKE) --no-print-directory install-programs
 
 install-programs:
 	@[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { \
-	  echo "The tests need node, curl and jq. Install them (on Debian: apt-get install nodejs curl jq), then run make again." >&2; \
+	  echo "The tests need $(PROGRAMS). Install them (on Debian: apt-get install $(PACKAGES)), then run make again." >&2; \
 	  exit 1; \
 	}
 	apt-get update
-	DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends nodejs curl jq
+	DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $(PACKAGES)
 
 # The first Python of 3.11 or later that starts. Where the venv module lacks a pip of its own, the system's pip installs one.
 $(PYTHON):

@@ -50,10 +50,48 @@ class _Loader(_SafeLoader):  # type: ignore[misc]
 _Loader.add_implicit_resolver(_BOOL, re.compile("(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
+_shelves: dict[str, list[Path]] = {}
+
+
 def folder(name: str) -> Path:
-    """A folder of data files: `fixtures` or `scenarios`."""
+    """A folder of bundled files: `fixtures` or `scenarios`."""
     inside = PACKAGE / name
     return inside if inside.is_dir() else PACKAGE.parent / name
+
+
+def shelve(kind: str, place: Path) -> None:
+    """Let names stand for the files of another folder too, and for those before the bundled ones."""
+    if place not in _shelves.setdefault(kind, []):
+        _shelves[kind].insert(0, place)
+
+
+def is_bundled(kind: str, name: str) -> bool:
+    """Whether a name stands for a file that came with the package, and so never changes."""
+    return _places(kind)[-1] / f"{name}.yaml" == _find(kind, name)
+
+
+def _places(kind: str) -> list[Path]:
+    """Where the files of a kind are looked for."""
+    root, _, below = kind.partition("/")
+    return [place / below for place in (*_shelves.get(root, ()), folder(root))]
+
+
+def _find(kind: str, name: str) -> Path | None:
+    """The file of a name, in the first folder that has one."""
+    files = (place / f"{name}.yaml" for place in _places(kind) if name in names_in(place))
+    return next(files, None)
+
+
+def titles(kind: str) -> list[tuple[str, str]]:
+    """Every name of a kind with its title; where a file cannot be read, with why that is so."""
+    return [(name, _title(kind, name)) for name in names(kind)]
+
+
+def _title(kind: str, name: str) -> str:
+    try:
+        return str(_read(_named(kind, name)).get("title", ""))
+    except FixtureError as problem:
+        return f"cannot be read: {problem}"
 
 
 @cache
@@ -71,8 +109,8 @@ def control_document() -> dict[str, Any]:
 
 
 def names(kind: str) -> list[str]:
-    """Names of the bundled files of a folder, without their ending."""
-    return sorted(path.stem for path in folder(kind).glob("*.yaml"))
+    """What there is of a kind, by name: bundled, and in folders that were added."""
+    return sorted({name for place in _places(kind) for name in names_in(place)})
 
 
 def profile(name: str) -> Settings:
@@ -175,12 +213,11 @@ def _is_file(path: Path) -> bool:
 
 
 def _named(kind: str, name: str) -> Path:
-    place = folder(kind.partition("/")[0]) / kind.partition("/")[2]
-    known = names_in(place)
-    if name not in known:
+    found = _find(kind, name)
+    if found is None:
         what = kind.rpartition("/")[2].rstrip("s")
-        raise FixtureError(f"no {what} {_shortened(name)!r}{nearest(name, known)}")
-    return place / f"{name}.yaml"
+        raise FixtureError(f"no {what} {_shortened(name)!r}{nearest(name, names(kind))}")
+    return found
 
 
 def _shortened(text: str) -> str:

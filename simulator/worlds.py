@@ -167,7 +167,7 @@ class Worlds:
         key = json.dumps(known, sort_keys=True, default=str)
         with self._building:
             world = self._beginnings.pop(key, None)
-            if world is None or "/" in opening.fixture or "." in opening.fixture:
+            if world is None or not assets.is_bundled("fixtures", opening.fixture):
                 world = assets.open_world(
                     DEFAULT, opening.fixture, opening.seed, opening.settings, opening.scenario
                 )

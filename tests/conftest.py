@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.cloud import Cloud
+from tests.support.serving import Serve, Serving
 
 pytest_plugins = ["tests.support.reach"]
 
@@ -39,3 +40,19 @@ def open_cloud() -> Iterator[Callable[..., Cloud]]:
 def cloud(open_cloud: Callable[..., Cloud]) -> Cloud:
     """A cloud at its first moment: the default world."""
     return open_cloud()
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Start `openrelay-simulator serve` in a process; each ends with the test."""
+    started: list[Serving] = []
+
+    def start(*words: object, **variables: str) -> Serving:
+        started.append(Serving(*words, **variables))
+        return started[-1]
+
+    yield start
+    for serving in started:
+        if serving.process.poll() is None:
+            serving.process.kill()
+            serving.process.communicate()

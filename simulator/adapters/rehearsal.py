@@ -75,8 +75,7 @@ def list_fault_kinds(asked: Asked) -> dict[str, Any]:
 
 
 def list_scenarios(asked: Asked) -> dict[str, Any]:
-    names = assets.names("scenarios")
-    return {"items": [{"name": name, "title": assets.load_scenario(name)["title"]} for name in names]}
+    return {"items": [{"name": name, "title": title} for name, title in assets.titles("scenarios")]}
 
 
 def begin_scenario(asked: Asked) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from simulator.adapters.web import create_app
 from simulator.engine import ClockState
 from simulator.worlds import Opening, Worlds
 from tests.support.http import Client, over_socket, through_wsgi
-from tests.support.serving import Serve, Serving
 from tests.support.surface import Surface
 
 NUMBERS = count(1)
@@ -70,18 +69,3 @@ def sim() -> Iterator[Surface]:
     yield surface
     for each in surface.worlds:
         assert [entry.facts for entry in each.world.journal if entry.kind == "bug"] == []
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    started: list[Serving] = []
-
-    def start(*words: object, **variables: str) -> Serving:
-        started.append(Serving(*words, **variables))
-        return started[-1]
-
-    yield start
-    for serving in started:
-        if serving.process.poll() is None:
-            serving.process.kill()
-            serving.process.communicate()

@@ -122,6 +122,50 @@ def test_faults_are_listed_with_seam_meaning_and_arguments() -> None:
     assert delay.rpartition("  ")[2].strip() == "seconds, jitter, real"
 
 
+# -- folders of one's own ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shelves(tmp_path: Path) -> dict[str, str]:
+    """A folder of scenarios and one of worlds, as variables."""
+    scenarios, worlds = tmp_path / "scenarios", tmp_path / "worlds"
+    scenarios.mkdir()
+    worlds.mkdir()
+    (scenarios / "night.yaml").write_text("scenario: 1\ntitle: Night\nworld: tiny\nexpect: [{leaks: 0}]\n")
+    (scenarios / "node-lost.yaml").write_text("scenario: 1\ntitle: Another loss\n")
+    (scenarios / "broken.yaml").write_text("scenario: 1\ntitle: [\n")
+    (worlds / "tiny.yaml").write_text("extends: empty\ntitle: Tiny\n")
+    return {"scenarios": str(scenarios), "worlds": str(worlds)}
+
+
+def test_files_of_ones_own_folder_go_by_their_names(shelves: dict[str, str]) -> None:
+    done = run("run", "night", "--", "true", **shelves)
+    assert done.returncode == 0, done.stderr
+    assert "Night" in done.stdout
+    assert run("run", "--scenarios", shelves["scenarios"], "night", "--", "true").returncode == 2  # no world
+
+
+def test_ones_own_come_before_the_bundled_ones_and_all_are_listed(shelves: dict[str, str]) -> None:
+    listed = dict(line.split(maxsplit=1) for line in run("scenarios", **shelves).stdout.splitlines())
+    assert listed["night"] == "Night"
+    assert listed["node-lost"] == "Another loss"
+    assert set(listed) > set(assets.names("scenarios"))
+    assert "tiny     Tiny" in run("worlds", **shelves).stdout.splitlines()
+
+
+def test_a_file_that_cannot_be_read_says_so_in_the_list(shelves: dict[str, str]) -> None:
+    done = run("scenarios", **shelves)
+    assert done.returncode == 0
+    assert "broken                cannot be read: broken.yaml: " in done.stdout
+    assert "broken.yaml" in one_line(run("run", "broken", "--", "true", **shelves))
+
+
+def test_a_folder_that_is_none_is_one_line() -> None:
+    done = run("serve", "--worlds", "/nowhere")
+    assert done.returncode == 2
+    assert "'/nowhere' does not exist" in one_line(done)
+
+
 # -- check -------------------------------------------------------------------------------------------------
 
 

@@ -10,21 +10,25 @@ from typing import Any
 
 import click
 
+from simulator.adapters.cli.options import shelved
+
 
 @click.command()
+@shelved
 def scenarios() -> None:
-    """List the bundled scenarios, for run and serve --scenario."""
+    """List the scenarios, for run and serve --scenario."""
     from simulator import assets
 
-    _table((name, assets.load_scenario(name)["title"]) for name in assets.names("scenarios"))
+    _table(assets.titles("scenarios"))
 
 
 @click.command()
+@shelved
 def worlds() -> None:
-    """List the bundled worlds that serve --world takes."""
+    """List the worlds that serve --world takes."""
     from simulator import assets
 
-    _table((name, assets.load_fixture(name).get("title", "")) for name in assets.names("fixtures"))
+    _table(assets.titles("fixtures"))
 
 
 @click.command()
@@ -91,6 +95,7 @@ def openapi(control: bool) -> None:
 
 
 @click.command()
+@shelved
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
 def check(files: tuple[str, ...]) -> None:
     """Say whether FILES describe worlds and scenarios; exit code 1 when one does not."""

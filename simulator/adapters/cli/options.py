@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
 PREFIX = "OPENRELAY_SIM_"
-URL = "http://127.0.0.1:8080"
+PORT = 8080
 MODES = ("live", "manual", "stepped")
 
 
 def option(name: str, **more: Any) -> Callable[[Any], Any]:
     """An option that is also a variable OPENRELAY_SIM_…: service containers of a CI cannot pass flags."""
     variable = PREFIX + name.removeprefix("--").replace("-", "_").upper()
-    return click.option(name, envvar=variable, show_envvar=True, show_default="default" in more, **more)
+    more.setdefault("show_default", "default" in more)
+    return click.option(name, envvar=variable, show_envvar=True, **more)
 
 
 def span(text: str) -> int:
@@ -40,17 +43,25 @@ def token(text: str) -> str:
         raise click.BadParameter(str(problem)) from None
 
 
+def url() -> str:
+    """Where a simulator answers that was started in the same environment."""
+    return f"http://127.0.0.1:{os.environ.get(PREFIX + 'PORT') or PORT}"
+
+
 def address(text: str) -> str:
     """The base URL of a simulator; `http://` may be left out."""
-    url = text if "://" in text else f"http://{text}"
+    full = text if "://" in text else f"http://{text}"
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(full)
         good = parts.scheme == "http" and parts.hostname and parts.port != 0
     except ValueError:
         good = False
     if not good:
-        raise click.BadParameter(f"{text!r} is no address such as {URL}")
-    return url.rstrip("/")
+        raise click.BadParameter(f"{text!r} is no address such as {url()}")
+    return full.rstrip("/")
+
+
+at = option("--url", default=url, show_default=url(), type=address, help="Where the simulator answers.")
 
 
 def until(text: str) -> Any:
@@ -69,6 +80,27 @@ def pair(text: str) -> tuple[str, str]:
     if not key or not equals:
         raise click.BadParameter(f"{text!r} has not the form KEY=VALUE")
     return key, value
+
+
+def shelved(command: Any) -> Any:
+    """The options that name folders of one's own files."""
+    for kind, name in (("fixtures", "worlds"), ("scenarios", "scenarios")):
+        command = option(
+            f"--{name}",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            metavar="DIR",
+            expose_value=False,
+            callback=partial(_shelve, kind),
+            help=f"A folder whose files are {name} by their names, as the bundled ones are.",
+        )(command)
+    return command
+
+
+def _shelve(kind: str, context: click.Context, parameter: click.Parameter, place: Path | None) -> None:
+    from simulator import assets
+
+    if place is not None:
+        assets.shelve(kind, place)
 
 
 def clocked(mode: str) -> Callable[[Any], Any]:

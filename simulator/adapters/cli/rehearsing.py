@@ -10,13 +10,14 @@ from typing import Any
 import click
 
 from simulator.adapters.cli import files, opening
-from simulator.adapters.cli.options import clocked, option, pair
+from simulator.adapters.cli.options import clocked, option, pair, shelved
 
 
 @click.command()
 @click.argument("scenario")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @clocked("stepped")
+@shelved
 @option("--seed", type=int, help="Another seed than the scenario's.")
 @option("--set", multiple=True, type=pair, metavar="KEY=VALUE", help="A setting; `settings` lists them.")
 @option("--journal", default="", metavar="FILE", help="Where to write all that happened, a line each.")

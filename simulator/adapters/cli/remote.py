@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from simulator.adapters.cli import files
-from simulator.adapters.cli.options import URL, address, option, span, until
+from simulator.adapters.cli.options import at, option, span, until
 
 if TYPE_CHECKING:
     from simulator.adapters.remote import Remote
@@ -20,7 +20,7 @@ def reaches(command: Any) -> Any:
     """The options of a command that talks to a running simulator."""
     command = option("--control-token", default="", metavar="TOKEN", help="What serve was given.")(command)
     command = option("--in-world", default="", metavar="NAME", help="Which of its worlds.")(command)
-    return option("--url", default=URL, type=address, help="Where the simulator answers.")(command)
+    return at(command)
 
 
 def _remote(given: dict[str, Any]) -> Remote:
@@ -39,7 +39,7 @@ def _ask(ask: Callable[..., Any], *call: Any) -> Any:
 
 
 @click.command()
-@option("--url", default=URL, type=address, help="Where the simulator will answer.")
+@at
 @option("--timeout", default="30s", type=span, help="How long to wait.")
 def wait(url: str, timeout: int) -> None:
     """Wait until a simulator answers; exit code 1 when it does not in time."""

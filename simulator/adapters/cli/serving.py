@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from simulator.adapters.cli import files, opening
-from simulator.adapters.cli.options import clocked, option, pair, token
+from simulator.adapters.cli.options import clocked, option, pair, shelved, token
 
 if TYPE_CHECKING:
     from simulator.worlds import Opening, Worlds
@@ -25,6 +25,7 @@ STRICT = ("off", "warn", "error")
 @clocked("live")
 @option("--world", default="default", help="What the cloud begins as: a bundled world, or a file.")
 @option("--scenario", default="", metavar="NAME|FILE", help="A story that it lives through.")
+@shelved
 @option("--seed", default=0, help="Seed of everything random.")
 @option("--profile", type=click.Choice(PROFILES), help="Which version of the service.")
 @option("--strict", type=click.Choice(STRICT), help="What becomes of fields that the API does not know.")
