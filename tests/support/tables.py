@@ -24,10 +24,11 @@ from simulator.kernel.refusal import CODES
 from simulator.kernel.settings import SETTINGS, expects
 from simulator.registry import ACTIONS, AREAS, OPERATIONS
 from simulator.scenario.schema import scenario_schema
+from tests.support import sdk
 from tests.support.reach import Documented, documented, read_exercised
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "docs/faults.md", "docs/reference.md", "scenarios/README.md")
+DOCUMENTS = ("README.md", "docs/clients.md", "docs/faults.md", "docs/reference.md", "scenarios/README.md")
 BLOCK = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -186,6 +187,20 @@ def scenarios() -> str:
     )
 
 
+def python_sdk() -> str:
+    """The calls that the SDK and the contract both know, and those of a later surface, by area."""
+    both, later = sdk.operations(), sdk.unknown_calls()
+    areas = sorted({name.partition(".")[0] for name in (*both, *later)})
+    return rows(
+        ("area", "calls that both know, all tested", "not in the contract"),
+        ((area, _calls(area, both), _calls(area, later)) for area in areas),
+    )
+
+
+def _calls(area: str, names: Iterable[str]) -> str:
+    return ", ".join(f"`{name.partition('.')[2]}`" for name in names if name.startswith(f"{area}."))
+
+
 def lifecycles() -> str:
     machines = [area.machine for area in AREAS if area.machine]
     return "\n".join(f"### {machine.name}\n\n```mermaid\n{machine.mermaid()}\n```\n" for machine in machines)
@@ -200,6 +215,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "faults": faults,
     "scenarios": scenarios,
     "lifecycles": lifecycles,
+    "python-sdk": python_sdk,
 }
 
 
