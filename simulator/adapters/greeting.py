@@ -33,6 +33,7 @@ def greeting(worlds: Worlds, url: str, token: str, state_file: str = "") -> str:
         "",
         f"  base URL      {url}",
         f"  control URL   {url}{PREFIX}",
+        f"  reference     {url}{PREFIX}/docs",
         "",
         *(f"export {name}={shlex.quote(value)}" for name, value in variables.items()),
         "",

@@ -29,6 +29,7 @@ HOMES = {
     "openapi_core": ["simulator/contract/judge.py"],
     "prometheus_client": ["simulator/adapters/metrics.py"],
     "pytest": ["simulator/adapters/pytest_plugin.py"],
+    "testcontainers": ["simulator/testcontainers.py"],
     "rich": ["simulator/adapters/cli/", "simulator/adapters/verdict_page.py"],
     "waitress": ["simulator/adapters/"],
     "werkzeug": ["simulator/adapters/"],
