@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import cloning, growth, lists, memory, passing, serving, start, validation
+from benchmarks import cloning, growth, lists, memory, passing, plugin, serving, start, validation
 from benchmarks.comparison import FULL, QUICK, Comparison, Effort, Measured, measure
 
 COMPARISONS: list[Callable[[Effort], Iterator[Comparison]]] = [
@@ -17,6 +17,7 @@ COMPARISONS: list[Callable[[Effort], Iterator[Comparison]]] = [
     validation.soundness,
     start.compare,
     cloning.compare,
+    plugin.compare,
     passing.compare,
     growth.compare,
     lists.compare,

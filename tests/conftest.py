@@ -10,7 +10,7 @@ from hypothesis import settings
 from tests.support.cloud import Cloud
 from tests.support.serving import Serve, Serving
 
-pytest_plugins = ["tests.support.reach"]
+pytest_plugins = ["pytester", "tests.support.reach"]
 
 # The same examples everywhere and every time; `--hypothesis-profile=explore` searches further.
 settings.register_profile("steady", derandomize=True, deadline=None, print_blob=True)

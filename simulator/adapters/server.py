@@ -77,6 +77,11 @@ class Server:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered, or waits to be."""
+        return self._dispatcher.active_count > 0 or bool(self._dispatcher.queue)
+
     def run(self) -> None:
         """Serve until somebody calls `stop`."""
         self._pacer.start()

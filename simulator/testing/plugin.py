@@ -1,0 +1,119 @@
+"""The pytest plugin. It costs nothing until a fixture is used: what it needs is imported there.
+
+@pytest.mark.openrelay(scenario="node-lost", seed=7)
+def test_trainer_survives(openrelay):
+    run_my_trainer(openrelay.base_url, openrelay.api_key, openrelay.org_id)
+    openrelay.advance(minutes=5)
+    openrelay.assert_no_leaks()
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from simulator.testing.cloud import OpenRelay
+    from simulator.testing.server import Server
+
+MARKER = "openrelay"
+OPTIONS = ("scenario", "world", "seed", "clock", "settings")
+"""What the marker takes."""
+LONGEST_NAME = 48
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("openrelay", "OpenRelay simulator")
+    group.addoption(
+        "--openrelay-seed", type=int, metavar="N", help="seed of every world, in place of the tests' own"
+    )
+    parser.addini("openrelay_world", "world that tests begin with: a bundled one, or a file", default="")
+    parser.addini("openrelay_clock", "clock mode: manual, stepped or live", default="manual")
+    parser.addini("openrelay_settings", "settings, one KEY=VALUE a line", type="linelist", default=[])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        f"{MARKER}({', '.join(f'{option}=' for option in OPTIONS)}): what the world of the test begins from",
+    )
+
+
+@pytest.fixture(scope="session")
+def openrelay_server() -> Iterator[Server]:
+    """The session's server. `openrelay_server.open(…)` opens worlds of a wider scope than one test."""
+    from simulator.testing.server import Server
+
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def openrelay_settings() -> dict[str, Any]:
+    """Settings of every world; there to be overridden."""
+    return {}
+
+
+@pytest.fixture
+def openrelay(
+    request: pytest.FixtureRequest, openrelay_server: Server, openrelay_settings: dict[str, Any]
+) -> Iterator[OpenRelay]:
+    """A cloud of the test's own."""
+    with openrelay_server.open(
+        world_name(request.node.nodeid), **chosen(request, openrelay_settings)
+    ) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def openrelay_env(openrelay: OpenRelay, monkeypatch: pytest.MonkeyPatch) -> OpenRelay:
+    """The same, with OPENRELAY_BASE_URL, OPENRELAY_API_KEY and ORG_ID in the environment."""
+    for name, value in openrelay.environment.items():
+        monkeypatch.setenv(name, value)
+    return openrelay
+
+
+def world_name(node_id: str) -> str:
+    """The name of a test's world: the test's own as far as it can be read, and always the same."""
+    words = re.sub(r"[^a-z0-9]+", "-", node_id.rpartition("::")[2].lower()).strip("-")[:LONGEST_NAME]
+    return f"{words or 'test'}-{sha256(node_id.encode()).hexdigest()[:8]}"
+
+
+def chosen(request: pytest.FixtureRequest, settings: dict[str, Any]) -> dict[str, Any]:
+    """What the world of a test begins from: the command line, else the marker, else the configuration."""
+    config, given = request.config, marked(request.node)
+    options: dict[str, Any] = {"clock": config.getini("openrelay_clock"), **given}
+    if "scenario" not in given:
+        options.setdefault("world", config.getini("openrelay_world") or None)
+    written = dict(_pair(line) for line in config.getini("openrelay_settings"))
+    options["settings"] = {**written, **settings, **given.get("settings", {})}
+    seed = config.getoption("--openrelay-seed")
+    return options if seed is None else {**options, "seed": seed}
+
+
+def marked(item: pytest.Item) -> dict[str, Any]:
+    """The marker's arguments, those of the test before those of its class and module."""
+    found: dict[str, Any] = {}
+    for mark in item.iter_markers(MARKER):
+        if mark.args:
+            raise pytest.UsageError(
+                f"{item.nodeid}: openrelay takes names only, such as scenario={mark.args[0]!r}"
+            )
+        unknown = sorted(set(mark.kwargs) - set(OPTIONS))
+        if unknown:
+            raise pytest.UsageError(
+                f"{item.nodeid}: openrelay has no {unknown[0]}=; it takes {', '.join(OPTIONS)}"
+            )
+        found = {**mark.kwargs, **found}
+    return found
+
+
+def _pair(line: str) -> tuple[str, Any]:
+    key, equals, value = line.partition("=")
+    if not equals:
+        raise pytest.UsageError(f"openrelay_settings: {line!r} is no KEY=VALUE")
+    return key.strip(), value.strip()
