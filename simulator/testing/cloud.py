@@ -7,10 +7,12 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
 from simulator.adapters.rehearse import variables
+from simulator.domain.events import Outcome, Outgoing
 from simulator.domain.faults.rules import Rule
 from simulator.engine import Advanced, Simulator
 from simulator.insight.explain import explain
@@ -18,6 +20,7 @@ from simulator.insight.money import Leak, dollars, leaks, spend_cents
 from simulator.insight.verdict import Finding, verdict
 from simulator.kernel.form import FormProblem
 from simulator.kernel.instant import iso
+from simulator.kernel.operation import Request
 from simulator.kernel.refusal import Refusal, nearest
 from simulator.kernel.world import World
 from simulator.registry import OPERATIONS
@@ -26,6 +29,7 @@ from simulator.worlds import Opening
 
 if TYPE_CHECKING:
     from simulator.testing.server import Server
+    from simulator.testing.webhooks import Webhooks
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -51,7 +55,10 @@ class OpenRelay:
     def __init__(self, server: Server, simulator: Simulator) -> None:
         self.server = server
         self.simulator = simulator
+        self.receivers: dict[str, Callable[[Outgoing], Outcome]] = {}
+        """Receivers of webhooks in this process, by the host of their URL; all others are really called."""
         self._on_close: list[Callable[[], object]] = []
+        simulator.courier = self._deliver
 
     # -- where it is ---------------------------------------------------------------------------------------
 
@@ -147,6 +154,7 @@ class OpenRelay:
         """A twin in the present state, with a key of its own; it is closed together with this one."""
         simulator = self.server.worlds.fork(self.simulator.name, self.server.free_name(self.simulator.name))
         twin = OpenRelay(self.server, simulator)
+        twin.receivers.update(self.receivers)
         self.on_close(twin.close)
         return twin
 
@@ -254,6 +262,24 @@ class OpenRelay:
 
         return client(self, kind)
 
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the API in this process, with the key; answers the decoded body. Raises AssertionError for an
+        error."""
+        sent = {"authorization": f"Bearer {self.api_key}", "content-type": "application/json"}
+        path, _, query = path.partition("?")
+        raw = b"" if body is None else msgspec.json.encode(body)
+        reply = self.simulator.call(Request(method, path, query, sent, raw))
+        if reply.status >= 400:
+            raise AssertionError(f"{method} {path}: {reply.status} {reply.body.decode()}")
+        return msgspec.json.decode(reply.body) if reply.body else None
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        """A receiver of webhooks on loopback; it listens from its first use on."""
+        from simulator.testing.webhooks import Webhooks
+
+        return Webhooks(self)
+
     def intercept(self, url: str = "") -> AbstractContextManager[None]:
         """Answer calls of requests and httpx to `https://api.openrelay.inc`, or another base URL, in this
         process; all other calls go where they would have gone."""
@@ -283,6 +309,10 @@ class OpenRelay:
         while self._on_close:
             self._on_close.pop()()
         self.server.close(self.simulator)
+
+    def _deliver(self, outgoing: Outgoing) -> Outcome:
+        receiver = self.receivers.get(urlsplit(outgoing.url).hostname or "")
+        return receiver(outgoing) if receiver else self.server.courier(outgoing)
 
     def __repr__(self) -> str:
         return f"<OpenRelay world {self.simulator.name!r} at {self.base_url}, {iso(self.simulator.now_ms)}>"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
 from simulator import assets
 from simulator.adapters import server as adapter
 from simulator.adapters.courier import Courier
-from simulator.domain.events import Outcome, Outgoing
 from simulator.engine import ClockState, Simulator
 from simulator.testing.cloud import OpenRelay
+from simulator.testing.receiving import Receiver
 from simulator.worlds import DEFAULT, Opening, Worlds
 
 
@@ -25,17 +25,20 @@ class Server:
     """
 
     def __init__(self) -> None:
-        self.worlds = Worlds(self._deliver)
+        self.worlds = Worlds()
         self.worlds.open(DEFAULT, Opening())
-        self.receivers: dict[str, Callable[[Outgoing], Outcome]] = {}
-        """Receivers in this process, by the host of their URL; all other URLs are really called."""
-        self._courier = Courier()
+        self.courier = Courier()
         self._server = adapter.Server(self.worlds, port=0)
 
     @property
     def url(self) -> str:
         """The base URL, the same for all worlds."""
         return self._server.url
+
+    @cached_property
+    def receiver(self) -> Receiver:
+        """Where webhooks arrive; it listens from its first use on."""
+        return Receiver()
 
     @property
     def busy(self) -> bool:
@@ -89,10 +92,8 @@ class Server:
 
     def __exit__(self, *failure: object) -> None:
         self._server.stop()
-
-    def _deliver(self, outgoing: Outgoing) -> Outcome:
-        receiver = self.receivers.get(urlsplit(outgoing.url).hostname or "")
-        return receiver(outgoing) if receiver else self._courier(outgoing)
+        if "receiver" in self.__dict__:
+            self.receiver.close()
 
 
 def opening_of(
