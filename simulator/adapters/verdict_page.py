@@ -13,7 +13,7 @@ from rich.table import Table
 
 from simulator.adapters.rehearse import Outcome
 from simulator.insight.money import dollars
-from simulator.insight.story import Moment
+from simulator.insight.story import Moment, clock_text
 
 MOST_MOMENTS = 60
 """Lines of the story; the middle of a longer one is left out."""
@@ -112,15 +112,3 @@ def _end(outcome: Outcome) -> str:
     """How the command ended: exit code 1, or signal SIGKILL."""
     code = outcome.exit_code
     return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
-
-
-def clock_text(span_ms: int) -> str:
-    """A span as 1h 02m 03s, or 0.250s under a second."""
-    seconds, ms = divmod(span_ms, 1000)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    text = f"{days}d {hours:02d}h " if days else f"{hours}h " if hours else ""
-    text += f"{minutes:02d}m " if text else f"{minutes}m " if minutes else ""
-    text += f"{seconds:02d}" if text else f"{seconds}"
-    return f"{text}.{ms:03d}s" if ms else f"{text}s"

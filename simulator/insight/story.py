@@ -82,3 +82,15 @@ def _is_stage(entry: Entry) -> bool:
 def _is_beginning(entry: Entry) -> bool:
     """What the fixture brought has no cause and was nobody's doing."""
     return entry.cause is None and entry.kind in ("charge", "transition", "event")
+
+
+def clock_text(span_ms: int) -> str:
+    """A span as 1h 02m 03s, or 0.250s under a second."""
+    seconds, ms = divmod(span_ms, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    text = f"{days}d {hours:02d}h " if days else f"{hours}h " if hours else ""
+    text += f"{minutes:02d}m " if text else f"{minutes}m " if minutes else ""
+    text += f"{seconds:02d}" if text else f"{seconds}"
+    return f"{text}.{ms:03d}s" if ms else f"{text}s"

@@ -29,7 +29,7 @@ from simulator.worlds import Opening
 
 if TYPE_CHECKING:
     from simulator.testing.server import Server
-    from simulator.testing.webhooks import Webhooks
+    from simulator.testing.webhooks import Received, Webhooks
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -279,6 +279,11 @@ class OpenRelay:
         from simulator.testing.webhooks import Webhooks
 
         return Webhooks(self)
+
+    @property
+    def received(self) -> list[Received]:
+        """What has arrived at `webhooks`; nothing, where nobody has asked for that receiver."""
+        return self.webhooks.received if "webhooks" in self.__dict__ else []
 
     def intercept(self, url: str = "") -> AbstractContextManager[None]:
         """Answer calls of requests and httpx to `https://api.openrelay.inc`, or another base URL, in this

@@ -10,7 +10,9 @@ def test_trainer_survives(openrelay):
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -63,10 +65,25 @@ def openrelay(
     request: pytest.FixtureRequest, openrelay_server: Server, openrelay_settings: dict[str, Any]
 ) -> Iterator[OpenRelay]:
     """A cloud of the test's own."""
-    with openrelay_server.open(
-        world_name(request.node.nodeid), **chosen(request, openrelay_settings)
-    ) as cloud:
+    options = chosen(request, openrelay_settings)
+    with opened(openrelay_server, world_name(request.node.nodeid), options) as cloud:
         yield cloud
+
+
+@contextmanager
+def opened(server: Server, name: str, options: dict[str, Any]) -> Iterator[OpenRelay]:
+    """A world; what it cannot begin from is told in a line."""
+    from simulator.kernel.refusal import Refusal
+
+    try:
+        opening = server.open(name, **options)
+        cloud = opening.__enter__()
+    except (ValueError, Refusal) as problem:
+        pytest.fail(f"openrelay: {problem}", pytrace=False)
+    try:
+        yield cloud
+    finally:
+        opening.__exit__(None, None, None)
 
 
 @pytest.fixture
@@ -75,6 +92,26 @@ def openrelay_env(openrelay: OpenRelay, monkeypatch: pytest.MonkeyPatch) -> Open
     for name, value in openrelay.environment.items():
         monkeypatch.setenv(name, value)
     return openrelay
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test tells what went on in its clouds."""
+    report = yield
+    clouds = clouds_of(item) if report.failed else []
+    if clouds:
+        from simulator.testing.failure import account
+
+        report.sections += [("OpenRelay", account(cloud, item.nodeid)) for cloud in clouds]
+    return report
+
+
+def clouds_of(item: pytest.Item) -> list[OpenRelay]:
+    """The clouds among a test's fixtures, of whatever scope."""
+    fixtures = getattr(item, "funcargs", {})
+    kind = getattr(sys.modules.get("simulator.testing.cloud"), "OpenRelay", None)
+    found = [value for value in fixtures.values() if kind is not None and isinstance(value, kind)]
+    return list(dict.fromkeys(found))
 
 
 def world_name(node_id: str) -> str:
@@ -100,14 +137,11 @@ def marked(item: pytest.Item) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for mark in item.iter_markers(MARKER):
         if mark.args:
-            raise pytest.UsageError(
-                f"{item.nodeid}: openrelay takes names only, such as scenario={mark.args[0]!r}"
-            )
+            pytest.fail(f"openrelay takes names only, such as scenario={mark.args[0]!r}", pytrace=False)
         unknown = sorted(set(mark.kwargs) - set(OPTIONS))
         if unknown:
-            raise pytest.UsageError(
-                f"{item.nodeid}: openrelay has no {unknown[0]}=; it takes {', '.join(OPTIONS)}"
-            )
+            known = ", ".join(OPTIONS)
+            pytest.fail(f"openrelay has no {unknown[0]}=; it takes {known}", pytrace=False)
         found = {**mark.kwargs, **found}
     return found
 
@@ -115,5 +149,5 @@ def marked(item: pytest.Item) -> dict[str, Any]:
 def _pair(line: str) -> tuple[str, Any]:
     key, equals, value = line.partition("=")
     if not equals:
-        raise pytest.UsageError(f"openrelay_settings: {line!r} is no KEY=VALUE")
+        pytest.fail(f"openrelay_settings: {line!r} is no KEY=VALUE", pytrace=False)
     return key.strip(), value.strip()
