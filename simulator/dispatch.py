@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
-from simulator.contract import Answer, Checked, Contract, NoRoute, OperationSpec, Route
+from simulator.contract import Answer, Checked, Contract, NoRoute, OperationSpec, Route, masked, masked_query
 from simulator.domain import access, limits, timeline
 from simulator.domain.faults.request import Surprise, strike_request
 from simulator.domain.faults.rules import Rule, look_back
@@ -27,6 +27,8 @@ from simulator.registry import OPERATIONS
 
 JSON = "application/json"
 LONGEST_MESSAGE = 600
+LONGEST_SENT = 2048
+"""Bytes of a body that the journal keeps."""
 """Error bodies stay under 4 KiB: a real client stops reading there [client]. A character takes up to six."""
 
 ERROR_TYPES = {
@@ -65,6 +67,7 @@ def dispatch(
         reply = exchange.meet_fault() if world.bucket(Rule, "seam", "request") else exchange.answer()
         exchange.tell(reply)
         look_back(world)
+    exchange.note_sent()
     world.journal.count(exchange.spec.id if exchange.spec else "", reply.status)
     world.cause = None
     return reply
@@ -89,6 +92,8 @@ class _Exchange:
             "method": request.method,
             "path": request.path[:LONGEST_MESSAGE],
         }
+        if request.query:
+            self.facts["query"] = masked_query(request.query)[:LONGEST_MESSAGE]
         world.cause = world.journal.add(world.now_ms, "request", None, self.facts)
         if request.endpoint:
             self.facts["endpoint"] = request.endpoint
@@ -134,6 +139,13 @@ class _Exchange:
         if reply.wire is not None and (reply.wire.cut or reply.wire.bytes is not None):
             self.facts["lost"] = True
         return msgspec.structs.replace(reply, headers={**reply.headers, FAULT: hit.rule_id})
+
+    def note_sent(self) -> None:
+        """Keep the body that came, as far as it is no secret and not long: for whoever asks what was done."""
+        if self.spec is not None and 0 < len(self.request.body) <= LONGEST_SENT:
+            body = self.checked.body
+            if isinstance(body, dict):
+                self.facts["sent"] = masked(body)
 
     def tell(self, reply: Reply) -> None:
         """Let the cues hear of it that wait for a call."""
@@ -188,6 +200,7 @@ class _Exchange:
         headers = dict(extra or {})
         if refusal.retry_after_s is not None:
             headers["Retry-After"] = str(refusal.retry_after_s)
+            self.facts["retry_after"] = refusal.retry_after_s
         value = _error(self.world, refusal, self.request_id, inference=self._is_inference)
         told = {"code": refusal.wire_code(settings), "message": refusal.message[:LONGEST_MESSAGE]}
         self.facts |= told
@@ -203,6 +216,8 @@ class _Exchange:
     def _reply(self, status: int, value: Any, headers: dict[str, str]) -> Reply:
         self.facts["status"] = status
         headers = {"X-Request-Id": self.request_id, **headers}
+        if type(value) is dict and value.get("nextCursor"):
+            self.facts["next"] = True
         if "unknown_fields" in self.facts:
             headers[UNKNOWN_FIELDS] = ", ".join(filter(_HEADER_WORD.fullmatch, self.facts["unknown_fields"]))
         reply = _reply(status, value, headers)

@@ -16,7 +16,7 @@ from uuid import uuid4
 import msgspec
 
 from simulator import __version__, assets
-from simulator.adapters import observe, reference, rehearsal
+from simulator.adapters import observe, reference, rehearsal, report
 from simulator.adapters.asked import Asked, Streamed, Text
 from simulator.contract import Answer, Contract, NoRoute, OperationSpec, Problem, Route
 from simulator.domain import access
@@ -411,4 +411,5 @@ ANSWERS: dict[str, Callable[[Asked], Any]] = {
     **rehearsal.ANSWERS,
     **observe.ANSWERS,
     **reference.ANSWERS,
+    **report.ANSWERS,
 }

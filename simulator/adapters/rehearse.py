@@ -16,6 +16,8 @@ import msgspec
 from simulator.adapters.server import Server
 from simulator.domain import access
 from simulator.engine import Simulator
+from simulator.insight.coverage import coverage, met
+from simulator.insight.findings import ClientFinding, findings
 from simulator.insight.money import Leak, leaks, spend_cents
 from simulator.insight.story import Moment, lines, moments
 from simulator.insight.verdict import Finding, verdict
@@ -40,6 +42,10 @@ class Outcome(msgspec.Struct, frozen=True):
     moments: list[Moment]
     spend_cents: int
     leaks: list[Leak]
+    client: list[ClientFinding]
+    """What the command did that the documentation asks it not to do."""
+    met_percent: float
+    """Of all behaviours of the cloud."""
     started_ms: int
     ended_ms: int
     rests: bool
@@ -74,6 +80,8 @@ def rehearse(worlds: Worlds, command: Sequence[str], environment: Mapping[str, s
             moments=moments(world),
             spend_cents=spend_cents(world, one.genesis),
             leaks=leaks(world, one.genesis),
+            client=findings(world),
+            met_percent=coverage(met(world)).percent,
             started_ms=one.genesis.now_ms,
             ended_ms=world.now_ms,
             rests=rests,

@@ -46,6 +46,10 @@ def show(console: Console, outcome: Outcome) -> None:
     if outcome.findings:
         console.print(_expectations(outcome))
     console.print(_bill(outcome), highlight=False, soft_wrap=True)
+    for finding in outcome.client:
+        told = f"[yellow]finding[/yellow] {finding.rule}: {escape(finding.text)} ({escape(finding.says)})"
+        console.print(told, highlight=False, soft_wrap=True)
+    console.print(f"{outcome.met_percent:.1f} % of the cloud's behaviours met", highlight=False)
     console.print()
     console.print(_word(outcome), highlight=False)
 

@@ -17,6 +17,8 @@ from simulator.contract.novelty import Novelty
 from simulator.contract.reading import (
     Problem,
     ReadingError,
+    masked,
+    masked_query,
     problem,
     read_body,
     read_path_values,
@@ -30,7 +32,17 @@ from simulator.contract.spec import OperationSpec, bare_media_type, node_at, rea
 if TYPE_CHECKING:
     from simulator.contract.judge import Judge
 
-__all__ = ["Answer", "Checked", "Contract", "NoRoute", "OperationSpec", "Problem", "Route"]
+__all__ = [
+    "Answer",
+    "Checked",
+    "Contract",
+    "NoRoute",
+    "OperationSpec",
+    "Problem",
+    "Route",
+    "masked",
+    "masked_query",
+]
 
 
 class Checked(msgspec.Struct, frozen=True):

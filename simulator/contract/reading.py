@@ -22,6 +22,8 @@ ANY_TYPE = "*/*"
 SHOWN_CHARACTERS = 80
 
 _SECRET = re.compile("token|secret|password|credential|accesskey|accountkey|signature", re.IGNORECASE)
+_MASKED = re.compile(f"{_SECRET.pattern}|^env|cloudinit", re.IGNORECASE)
+MASK = "…"
 """Words in the names of members that hold a secret."""
 
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
@@ -67,6 +69,19 @@ def shown(value: Any, where: str = "") -> str:
     if _SECRET.search(where) or (where in ("body", "query") and _SECRET.search(text)):
         return "what was sent"
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
+
+
+def masked(value: Any) -> Any:
+    """A body as the journal may keep it: without secrets, and environments in which clients put some."""
+    if isinstance(value, dict):
+        return {name: MASK if _MASKED.search(name) else masked(member) for name, member in value.items()}
+    return [masked(member) for member in value] if isinstance(value, list) else value
+
+
+def masked_query(query: str) -> str:
+    """The same of a query."""
+    parts = (part.partition("=") for part in query.split("&"))
+    return "&".join(f"{name}={MASK if _MASKED.search(name) else text}" for name, _, text in parts)
 
 
 def read_path_values(values: Mapping[str, str]) -> None:

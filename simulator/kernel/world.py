@@ -166,6 +166,11 @@ class World:
         row = self._with_states(row_id)
         return row.states if row else None
 
+    def kind_of(self, row_id: str) -> str:
+        """The name of the class of the resource of this id; "" when there is none with states."""
+        row = self._with_states(row_id)
+        return type(row).__name__ if row else ""
+
     def _with_states(self, row_id: str) -> Row | None:
         tables = (table for kind, table in self._tables.items() if kind.states)
         return next((table.rows[row_id] for table in tables if row_id in table.rows), None)

@@ -16,6 +16,7 @@ from simulator.domain.events import Outcome, Outgoing
 from simulator.domain.faults.rules import Rule
 from simulator.engine import Advanced, Simulator
 from simulator.insight.explain import explain
+from simulator.insight.findings import RULES, ClientFinding, findings
 from simulator.insight.money import Leak, dollars, leaks, spend_cents
 from simulator.insight.verdict import Finding, verdict
 from simulator.kernel.form import FormProblem
@@ -45,6 +46,9 @@ class Recorded(msgspec.Struct, frozen=True):
     message: str
     fault: str
     """The id of the rule that injected the answer, else ""."""
+    query: str
+    body: dict[str, Any] | None
+    """The JSON object that was sent, without secrets; None for another body, and for a long one."""
     request_id: str
     at: datetime
 
@@ -243,6 +247,22 @@ class OpenRelay:
             lines = [f"  {finding.expect}: {finding.found}" for finding in broken]
             raise AssertionError("expectations of the scenario that do not hold:\n" + "\n".join(lines))
 
+    def findings(self) -> list[ClientFinding]:
+        """What the client did that the documentation asks it not to do."""
+        with self.simulator.reading() as world:
+            return findings(world)
+
+    def assert_no_findings(self, *but: str) -> None:
+        """That the client did nothing of the kind, but for the rules named. Raises ValueError for a rule
+        that there is not."""
+        unknown = sorted(set(but) - set(RULES))
+        if unknown:
+            raise ValueError(f"no rule {unknown[0]!r}{nearest(unknown[0], list(RULES))}")
+        found = [finding for finding in self.findings() if finding.rule not in but]
+        if found:
+            lines = [f"  {finding.rule}: {finding.text} ({finding.says})" for finding in found]
+            raise AssertionError("findings about the client:\n" + "\n".join(lines))
+
     def explain(self, id: str) -> str:
         """Why something is as it is, down to the call, timer, action or fault: of a resource, a charge, a
         delivery, or the requestId of an error. Raises Refusal when the journal knows nothing of it."""
@@ -394,6 +414,8 @@ def _recorded(world: World) -> Iterator[Recorded]:
                 code=facts.get("code", ""),
                 message=facts.get("message", ""),
                 fault=facts.get("fault", ""),
+                query=facts.get("query", ""),
+                body=facts.get("sent"),
                 request_id=facts["id"],
                 at=_moment(entry.at_ms),
             )

@@ -26,12 +26,27 @@ MARKER = "openrelay"
 OPTIONS = ("scenario", "world", "seed", "clock", "settings")
 """What the marker takes."""
 LONGEST_NAME = 48
+COVERAGE = "openrelay-coverage"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("openrelay", "OpenRelay simulator")
     group.addoption(
         "--openrelay-seed", type=int, metavar="N", help="seed of every world, in place of the tests' own"
+    )
+    group.addoption(
+        "--openrelay-coverage",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="tell which behaviours of the cloud were met; in FILE as text, .json or .html",
+    )
+    group.addoption(
+        "--openrelay-coverage-fail-under",
+        type=float,
+        default=0,
+        metavar="N",
+        help="fail when less than N percent of them were met",
     )
     parser.addini("openrelay_world", "world that tests begin with: a bundled one, or a file", default="")
     parser.addini("openrelay_clock", "clock mode: manual, stepped or live", default="manual")
@@ -43,14 +58,20 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         f"{MARKER}({', '.join(f'{option}=' for option in OPTIONS)}): what the world of the test begins from",
     )
+    file, fail_under = (config.getoption(f"--openrelay-coverage{more}") for more in ("", "-fail-under"))
+    if file is not None or fail_under:
+        from simulator.testing.coverage import CoverageReport
+
+        config.pluginmanager.register(CoverageReport(config, file or "", fail_under), COVERAGE)
 
 
 @pytest.fixture(scope="session")
-def openrelay_server() -> Iterator[Server]:
+def openrelay_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """The session's server. `openrelay_server.open(…)` opens worlds of a wider scope than one test."""
     from simulator.testing.server import Server
 
-    with Server() as server:
+    report: Any = request.config.pluginmanager.get_plugin(COVERAGE)
+    with Server(met=None if report is None else report.met) as server:
         yield server
 
 

@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from simulator import assets
 from simulator.adapters import server as adapter
 from simulator.adapters.courier import Courier
 from simulator.engine import ClockState, Simulator
+from simulator.insight.coverage import Behaviour, met
 from simulator.testing.cloud import OpenRelay
 from simulator.testing.receiving import Receiver
 from simulator.worlds import DEFAULT, Opening, Worlds
+
+
+class Options(TypedDict, total=False):
+    """What a world begins from; see `Server.open`."""
+
+    scenario: str | Mapping[str, Any] | None
+    world: str | None
+    seed: int | None
+    clock: str | Mapping[str, Any]
+    settings: Mapping[str, Any] | None
 
 
 class Server:
@@ -24,8 +35,10 @@ class Server:
             ...
     """
 
-    def __init__(self) -> None:
+    def __init__(self, met: set[Behaviour] | None = None) -> None:
         self.worlds = Worlds()
+        self.met = met
+        """Where the behaviours are collected that worlds have met when they are closed; None: nowhere."""
         self.worlds.open(DEFAULT, Opening())
         self.courier = Courier()
         self._server = adapter.Server(self.worlds, port=0)
@@ -46,16 +59,7 @@ class Server:
         return self._server.busy
 
     @contextmanager
-    def open(
-        self,
-        name: str = "test",
-        *,
-        scenario: str | Mapping[str, Any] | None = None,
-        world: str | None = None,
-        seed: int | None = None,
-        clock: str | Mapping[str, Any] = "manual",
-        settings: Mapping[str, Any] | None = None,
-    ) -> Iterator[OpenRelay]:
+    def open(self, name: str = "test", **options: Unpack[Options]) -> Iterator[OpenRelay]:
         """A world of its own, closed at the end of the `with` block.
 
         `name`: worlds of one name have the same keys, so that a test meets the same bytes each time; where it
@@ -65,7 +69,7 @@ class Server:
 
         Raises ValueError or Refusal with the nearest right name.
         """
-        opening = opening_of(scenario, world, seed, clock, settings)
+        opening = opening_of(**options)
         simulator = self.worlds.open(self.free_name(name), opening)
         openrelay = OpenRelay(self, simulator)
         try:
@@ -84,6 +88,9 @@ class Server:
     def close(self, simulator: Simulator) -> None:
         """Close a world; it may have been closed already."""
         if simulator.name in self.worlds:
+            if self.met is not None:
+                with simulator.reading() as world:
+                    self.met |= met(world)
             self.worlds.delete(simulator.name)
 
     def __enter__(self) -> Server:

@@ -21,6 +21,9 @@ UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b")
 # Who may import which package from outside the standard library. A package not listed may not be imported.
 HOMES = {
     "click": ["simulator/adapters/cli/"],
+    "freezegun": ["simulator/testing/time_travel.py"],
+    "httpx": ["simulator/testing/"],
+    "hypothesis": ["simulator/strategies.py", "simulator/testing/seeds.py"],
     "faker": ["simulator/generate.py"],
     "flask": ["simulator/adapters/"],
     "jsonschema": ["simulator/contract/judge.py"],
@@ -28,12 +31,14 @@ HOMES = {
     "msgspec": ["simulator/"],
     "openapi_core": ["simulator/contract/judge.py"],
     "prometheus_client": ["simulator/adapters/metrics.py"],
-    "pytest": ["simulator/adapters/pytest_plugin.py"],
+    "pytest": ["simulator/testing/"],
+    "requests": ["simulator/testing/"],
     "testcontainers": ["simulator/testcontainers.py"],
     "rich": ["simulator/adapters/cli/", "simulator/adapters/verdict_page.py"],
+    "urllib3": ["simulator/testing/intercept.py"],
     "waitress": ["simulator/adapters/"],
     "werkzeug": ["simulator/adapters/"],
-    "yaml": ["simulator/adapters/check.py", "simulator/assets.py"],
+    "yaml": ["simulator/adapters/check.py", "simulator/assets.py", "simulator/testing/seeds.py"],
 }
 
 # Which resource area may call which other; an area is a file or a folder of simulator/resources/.
@@ -92,7 +97,7 @@ def in_simulator(path: str) -> bool:
 
 
 def in_core(path: str) -> bool:
-    return in_simulator(path) and not path.startswith("simulator/adapters/")
+    return in_simulator(path) and not path.startswith(("simulator/adapters/", "simulator/testing/"))
 
 
 def in_resources(path: str) -> bool:

@@ -154,6 +154,25 @@ def test_assertions_about_calls_say_what_there_was(openrelay: OpenRelay) -> None
         openrelay.assert_called("createVm")
 
 
+def test_what_was_sent_can_be_looked_at(openrelay: OpenRelay) -> None:
+    create(openrelay)
+    openrelay.ask("GET", f"/v1/orgs/{openrelay.org_id}/vms?limit=5")
+    made, listed = openrelay.calls()
+    assert made.body == VM
+    assert (listed.query, listed.body) == ("limit=5", None)
+
+
+def test_what_a_client_does_wrong_is_found(openrelay: OpenRelay) -> None:
+    openrelay.assert_no_findings()
+    path = f"/v1/orgs/{openrelay.org_id}/vms/create"
+    openrelay.ask("POST", path, {**VM, "gpuCuont": 2})
+    with pytest.raises(AssertionError, match="unknown-field: createVm was sent 'gpuCuont'"):
+        openrelay.assert_no_findings()
+    openrelay.assert_no_findings("unknown-field")
+    with pytest.raises(ValueError, match="did you mean 'unknown-field'"):
+        openrelay.assert_no_findings("unknown-fields")
+
+
 def test_what_bills_on_is_a_leak(openrelay: OpenRelay) -> None:
     vm = create(openrelay)
     openrelay.assert_no_leaks()

@@ -1,0 +1,70 @@
+"""`--openrelay-coverage` in a session of pytest."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+OURS = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:hypothesispytest")
+BODY = """
+    def create(openrelay):
+        path = f"/v1/orgs/{openrelay.org_id}/vms/create"
+        return openrelay.ask("POST", path, {"name": "t", "gpuModelId": "rtx-3090"})["id"]
+    def test_runs(openrelay):
+        openrelay.run_until(create(openrelay), "running")
+    def test_is_terminated(openrelay):
+        openrelay.ask("POST", f"/v1/vms/{create(openrelay.fork())}/terminate") if False else None
+        vm = create(openrelay)
+        openrelay.ask("POST", f"/v1/vms/{vm}/terminate")
+"""
+
+
+def run(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile(BODY)
+    start = pytester.runpytest_subprocess if "-n" in options else pytester.runpytest_inprocess
+    return start(*OURS, *options)
+
+
+def groups(pytester: pytest.Pytester) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((pytester.path / "met.json").read_text())["groups"]
+    return found
+
+
+def test_the_summary_tells_what_was_met(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "--openrelay-coverage")
+    result.assert_outcomes(passed=2)
+    output = result.stdout.str()
+    assert "OpenRelay coverage" in output
+    assert "operations      2 of 112 " in output
+    assert "% of all behaviours" in output
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2")])
+def test_worlds_and_workers_are_taken_together(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
+    run(pytester, "--openrelay-coverage=met.json", *options).assert_outcomes(passed=2)
+    found = groups(pytester)
+    assert found["operations"]["met"] == ["createVm", "terminateVm"]
+    assert found["events"]["met"] == ["vm.running", "vm.terminated"]
+    assert "vm: deploying → terminated by terminate" in found["transitions"]["met"]
+
+
+@pytest.mark.parametrize(("least", "code"), [("0.1", 0), ("90", 1)])
+def test_a_session_fails_under_a_percentage(pytester: pytest.Pytester, least: str, code: int) -> None:
+    result = run(pytester, f"--openrelay-coverage-fail-under={least}")
+    assert result.ret == code
+    assert ("% of the behaviours met, 90 % wanted" in result.stdout.str()) is (code == 1)
+
+
+def test_as_a_page(pytester: pytest.Pytester) -> None:
+    run(pytester, "--openrelay-coverage=met.html")
+    page = (pytester.path / "met.html").read_text()
+    assert "<li class=yes>createVm</li>" in page
+    assert "<li class=no>createCluster</li>" in page
+    assert "<script" not in page
+
+
+def test_without_the_option_nothing_is_collected(pytester: pytest.Pytester) -> None:
+    assert "OpenRelay coverage" not in run(pytester).stdout.str()
