@@ -27,6 +27,12 @@ OPTIONS = ("scenario", "world", "seed", "clock", "settings")
 """What the marker takes."""
 LONGEST_NAME = 48
 COVERAGE = "openrelay-coverage"
+RULES = pytest.StashKey[list[dict[str, Any]]]()
+"""Fault rules that the cloud of a test has beside its own."""
+CALLS = pytest.StashKey[list[Any]]()
+"""The calls that a test made, once it has run."""
+OPENING = pytest.StashKey[Any]()
+"""What its cloud began from."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,6 +54,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="fail when less than N percent of them were met",
     )
+    group.addoption("--openrelay-scenario", metavar="NAME|FILE", help="the scenario of every world")
+    group.addoption(
+        "--openrelay-crash-points",
+        nargs="?",
+        const="writes",
+        metavar="WHICH",
+        help="run each test again for each call it made, with the answer lost: writes, all, or a number",
+    )
+    group.addoption(
+        "--openrelay-seeds",
+        type=int,
+        metavar="N",
+        help="run each test again in N clouds with a mix of faults",
+    )
+    group.addoption(
+        "--openrelay-save", default=".openrelay", metavar="DIR", help="where the least failing mix is saved"
+    )
     parser.addini("openrelay_world", "world that tests begin with: a bundled one, or a file", default="")
     parser.addini("openrelay_clock", "clock mode: manual, stepped or live", default="manual")
     parser.addini("openrelay_settings", "settings, one KEY=VALUE a line", type="linelist", default=[])
@@ -63,6 +86,23 @@ def pytest_configure(config: pytest.Config) -> None:
         from simulator.testing.coverage import CoverageReport
 
         config.pluginmanager.register(CoverageReport(config, file or "", fail_under), COVERAGE)
+    _run_again(config)
+
+
+def _run_again(config: pytest.Config) -> None:
+    """Register what runs tests again, where an option asks for it."""
+    points, seeds = (config.getoption(f"--openrelay-{name}") for name in ("crash-points", "seeds"))
+    if points is not None and seeds is not None:
+        raise pytest.UsageError("--openrelay-crash-points and --openrelay-seeds: one at a time")
+    if points is not None:
+        from simulator.testing.crash_points import CrashPoints
+
+        config.pluginmanager.register(CrashPoints(points))
+    if seeds is not None:
+        from simulator.testing.seeds import Seeds
+
+        folder = config.rootpath / config.getoption("--openrelay-save")
+        config.pluginmanager.register(Seeds(seeds, config.getoption("--openrelay-seed") or 0, folder))
 
 
 @pytest.fixture(scope="session")
@@ -87,8 +127,13 @@ def openrelay(
 ) -> Iterator[OpenRelay]:
     """A cloud of the test's own."""
     options = chosen(request, openrelay_settings)
+    stash = request.node.stash
     with opened(openrelay_server, world_name(request.node.nodeid), options) as cloud:
+        stash[OPENING] = cloud.opening
+        for rule in stash.get(RULES, ()):
+            cloud.fault(**rule)
         yield cloud
+        stash[CALLS] = cloud.calls()
 
 
 @contextmanager
@@ -145,7 +190,10 @@ def chosen(request: pytest.FixtureRequest, settings: dict[str, Any]) -> dict[str
     """What the world of a test begins from: the command line, else the marker, else the configuration."""
     config, given = request.config, marked(request.node)
     options: dict[str, Any] = {"clock": config.getini("openrelay_clock"), **given}
-    if "scenario" not in given:
+    if config.getoption("--openrelay-scenario"):
+        options.pop("world", None)
+        options["scenario"] = config.getoption("--openrelay-scenario")
+    elif "scenario" not in given:
         options.setdefault("world", config.getini("openrelay_world") or None)
     written = dict(_pair(line) for line in config.getini("openrelay_settings"))
     options["settings"] = {**written, **settings, **given.get("settings", {})}
