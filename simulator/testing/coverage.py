@@ -20,6 +20,9 @@ class CoverageReport:
     """A plugin that collects what worlds have met when they are closed, and tells it at the end."""
 
     def __init__(self, config: pytest.Config, file: str, fail_under: float) -> None:
+        if file and Path(file).suffix not in WAYS:
+            hint = "before a path write --openrelay-coverage="
+            raise pytest.UsageError(f"--openrelay-coverage={file}: take a name in {', '.join(WAYS)}; {hint}")
         self._config, self._file, self._fail_under = config, file, fail_under
         self.met: set[Behaviour] = set()
 
@@ -41,7 +44,8 @@ class CoverageReport:
             output[OUTPUT] = sorted(self.met)
             return
         if self._file:
-            Path(self._file).write_text(_written(self._file, self.found), "utf-8")
+            file = Path(self._file)
+            file.write_text(WAYS[file.suffix](self.found), "utf-8")
         if self.found.percent < self._fail_under and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -89,10 +93,8 @@ def _items(names: list[str], mark: str) -> str:
     return "".join(f"<li class={mark}>{html.escape(name)}</li>" for name in names)
 
 
-def _written(file: str, found: Coverage) -> str:
-    ways = {".json": as_json, ".html": as_html}
-    return ways.get(Path(file).suffix, as_text)(found)
-
+WAYS = {".txt": as_text, ".json": as_json, ".html": as_html}
+"""How a file is written, by its ending. No other file is: what stands behind the option may be a test."""
 
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>OpenRelay coverage</title>

@@ -22,7 +22,8 @@ class CrashPoints(Again):
 
     def __init__(self, which: str) -> None:
         if which not in ("writes", "all") and not which.isdecimal():
-            raise pytest.UsageError(f"{OPTION}={which}: take writes, all, or the number of a call")
+            hint = f"before a path write {OPTION}=writes"
+            raise pytest.UsageError(f"{OPTION}={which}: take writes, all, or the number of a call; {hint}")
         self._which = which
 
     def try_again(self, item: pytest.Item, nextitem: pytest.Item | None, calls: list[Recorded]) -> str:

@@ -36,7 +36,7 @@ MOST_NAMED = 10
 NARROWING = ("keyword", "markexpr", "deselect", "ignore", "ignore_glob", "lf", "stepwise", "collectonly")
 """Options of pytest that leave tests out."""
 
-SEARCHING = ("tests/conformance/", "tests/properties/")
+SEARCHING = ("tests/conformance/", "tests/properties/", "tests/testing/")
 """Tests that hit what they hit: they count for nothing here."""
 OF_AREAS = "tests/resources/"
 """Tests that call an operation for its own sake; others need it for something else, or call every one."""

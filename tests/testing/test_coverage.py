@@ -66,5 +66,11 @@ def test_as_a_page(pytester: pytest.Pytester) -> None:
     assert "<script" not in page
 
 
+def test_a_test_is_not_taken_for_the_file(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "--openrelay-coverage", "test_a_test_is_not_taken_for_the_file.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "before a path write --openrelay-coverage=" in result.stderr.str()
+
+
 def test_without_the_option_nothing_is_collected(pytester: pytest.Pytester) -> None:
     assert "OpenRelay coverage" not in run(pytester).stdout.str()

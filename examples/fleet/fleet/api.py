@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -24,7 +24,7 @@ class Refused(Exception):
 
 
 class Api:
-    """Reads are repeated when no answer comes, on 429 and on 5xx; how to repeat a create is the caller's to say."""
+    """What may be asked twice is asked again when no answer comes, on 429 and on 5xx."""
 
     def __init__(self, base_url: str = "", key: str = "", org: str = "") -> None:
         self.org = org or os.environ["ORG_ID"]
@@ -52,12 +52,14 @@ class Api:
             query["cursor"] = page["nextCursor"]
 
     def create_vm(self, name: str, **wanted: Any) -> dict[str, Any]:
-        """Our VM of this name. Before each attempt it is looked for: the one before may have been carried out."""
+        """Our VM of this name. It is looked for before each attempt: the last may have been carried out."""
 
         def once() -> httpx.Response | dict[str, Any]:
             there = self.vms(name)
-            return there[0] if there else self._http.post(
-                f"/v1/orgs/{self.org}/vms/create", json={"name": name, **wanted}
+            return (
+                there[0]
+                if there
+                else self._http.post(f"/v1/orgs/{self.org}/vms/create", json={"name": name, **wanted})
             )
 
         created: dict[str, Any] = self.patiently(once)
@@ -65,25 +67,20 @@ class Api:
 
     def patiently(self, once: Callable[[], Any]) -> Any:
         """Ask until there is an answer that counts. Raises Refused, or what httpx raised last."""
-        for pause_s in _pauses():
+        for number in range(TRIES):
+            pause_s, last = 2.0**number * random.uniform(1, 1.25), number == TRIES - 1
             try:
                 answer = once()
             except httpx.TransportError:
-                if pause_s is None:
+                if last:
                     raise
             else:
                 if not isinstance(answer, httpx.Response):
                     return answer
                 if answer.is_success:
                     return answer.json() if answer.content else None
-                if pause_s is None or not (answer.status_code == 429 or answer.status_code >= 500):
+                if last or not (answer.status_code == 429 or answer.status_code >= 500):
                     raise Refused(answer)
                 pause_s = max(pause_s, float(answer.headers.get("Retry-After", 0)))
             time.sleep(pause_s)
-        raise AssertionError("the last pause is None")
-
-
-def _pauses() -> Iterator[float | None]:
-    """One second, 2, 4 and so on, each with some jitter; None after the last try."""
-    yield from (2.0**number * random.uniform(1, 1.25) for number in range(TRIES - 1))
-    yield None
+        raise AssertionError("the last try returns or raises")

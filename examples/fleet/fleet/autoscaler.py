@@ -15,8 +15,10 @@ JOBS_PER_REPLICA = 10
 class Autoscaler:
     """Looks at the queue every half minute. `log` says what it did, a line for each change."""
 
-    def __init__(self, http: httpx.AsyncClient, cluster: str, queue: Callable[[], int], most: int = 4) -> None:
-        self.http, self.cluster, self.queue, self.most = http, cluster, queue, most
+    most = 4
+
+    def __init__(self, http: httpx.AsyncClient, cluster: str, queue: Callable[[], int]) -> None:
+        self.http, self.cluster, self.queue = http, cluster, queue
         self.log: list[str] = []
 
     async def run(self) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from fleet.events import Events
 from flask import Flask, request
+
+from fleet.events import Events
 
 
 def create_app(events: Events) -> Flask:
