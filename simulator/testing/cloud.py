@@ -58,11 +58,19 @@ class OpenRelay:
 
     def __init__(self, server: Server, simulator: Simulator) -> None:
         self.server = server
-        self.simulator = simulator
+        self._simulator = simulator
         self.receivers: dict[str, Callable[[Outgoing], Outcome]] = {}
         """Receivers of webhooks in this process, by the host of their URL; all others are really called."""
         self._on_close: list[Callable[[], object]] = []
         simulator.courier = self._deliver
+
+    @property
+    def simulator(self) -> Simulator:
+        """The world itself, for what the handle has no words for. Raises RuntimeError when it is closed."""
+        if self.closed:
+            text = "it lives as long as its test, or its `with` block"
+            raise RuntimeError(f"the cloud {self._simulator.name!r} is closed; {text}")
+        return self._simulator
 
     # -- where it is ---------------------------------------------------------------------------------------
 
@@ -327,20 +335,23 @@ class OpenRelay:
 
     @property
     def closed(self) -> bool:
-        return self.simulator.name not in self.server.worlds
+        """Whether its time is over."""
+        worlds = self.server.worlds
+        return self._simulator.name not in worlds or worlds.get(self._simulator.name) is not self._simulator
 
     def close(self) -> None:
         """Close the world, and what was opened for it; once or more."""
         while self._on_close:
             self._on_close.pop()()
-        self.server.close(self.simulator)
+        if not self.closed:
+            self.server.close(self._simulator)
 
     def _deliver(self, outgoing: Outgoing) -> Outcome:
         receiver = self.receivers.get(urlsplit(outgoing.url).hostname or "")
         return receiver(outgoing) if receiver else self.server.courier(outgoing)
 
     def __repr__(self) -> str:
-        return f"<OpenRelay world {self.simulator.name!r} at {self.base_url}, {iso(self.simulator.now_ms)}>"
+        return f"<OpenRelay world {self._simulator.name!r} at {self.base_url}, {iso(self._simulator.now_ms)}>"
 
 
 class Fault(AbstractContextManager["Fault"]):

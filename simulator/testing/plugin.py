@@ -28,7 +28,7 @@ OPTIONS = ("scenario", "world", "seed", "clock", "settings")
 LONGEST_NAME = 48
 COVERAGE = "openrelay-coverage"
 RULES = pytest.StashKey[list[dict[str, Any]]]()
-"""Fault rules that the cloud of a test has beside its own."""
+"""Fault rules that the cloud of a test has beside its own, where tests are run again."""
 CALLS = pytest.StashKey[list[Any]]()
 """The calls that a test made, once it has run."""
 OPENING = pytest.StashKey[Any]()
@@ -129,11 +129,11 @@ def openrelay(
     options = chosen(request, openrelay_settings)
     stash = request.node.stash
     with opened(openrelay_server, world_name(request.node.nodeid), options) as cloud:
-        stash[OPENING] = cloud.opening
         for rule in stash.get(RULES, ()):
             cloud.fault(**rule)
         yield cloud
-        stash[CALLS] = cloud.calls()
+        if RULES in stash:
+            stash[CALLS], stash[OPENING] = cloud.calls(), cloud.opening
 
 
 @contextmanager

@@ -86,12 +86,11 @@ class Server:
         return free
 
     def close(self, simulator: Simulator) -> None:
-        """Close a world; it may have been closed already."""
-        if simulator.name in self.worlds:
-            if self.met is not None:
-                with simulator.reading() as world:
-                    self.met |= met(world)
-            self.worlds.delete(simulator.name)
+        """Close a world that is open."""
+        if self.met is not None:
+            with simulator.reading() as world:
+                self.met |= met(world)
+        self.worlds.delete(simulator.name)
 
     def __enter__(self) -> Server:
         self._server.start()

@@ -15,6 +15,7 @@ from asyncio import base_events
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from heapq import heappush
 from importlib.util import find_spec
 from threading import Condition, Thread
 from types import FrameType
@@ -34,10 +35,13 @@ BLINK_S = 0.0005
 """Real seconds between two looks at who rests."""
 ANSWER_S = 0.003
 """Real seconds that an answer may be on its way to a loop whose sockets are open."""
-STILL_S = 0.002
-"""Real seconds for which a thread has to stand still where threads wait for others, to be taken to rest."""
-STUCK_S = 1.0
+STILL_LOOKS = 8
+"""So many looks has a thread to stand still where threads wait for others, to be taken to rest: in looks and not in
+seconds, because on a machine with much to do it stands still for long."""
+STUCK_LOOKS = 2000
 """The same for any other place."""
+MOST_HELD = 1000
+"""Rounds of a loop with something to do, for which what is scheduled waits for it to come to rest."""
 RESTING = (
     ("threading", "wait"),
     ("threading", "join"),
@@ -138,8 +142,10 @@ class _Travel:
         """Thread to the moment it waits for, and a number that orders those of one moment."""
         self._serial = 0
         self._mover: Thread | None = None
-        self._seen: dict[int, tuple[int, int, float]] = {}
-        """Thread to where it was seen, and since when."""
+        self._seen: dict[int, tuple[int, int, int]] = {}
+        """Thread to where it was seen, and how often in a row."""
+        self._held: dict[int, int] = {}
+        """Loop to the rounds for which its timers have been held back."""
         self.sleep = self._sleep()
         self.condition_wait = self._condition_wait(Condition.wait)
         self.thread_join = self._thread_join(Thread.join)
@@ -196,7 +202,12 @@ class _Travel:
         def run_once(loop: Any) -> None:
             if not loop._ready and not loop._stopping and not _is_ours(sys._getframe(1)):
                 self._rest(loop)
-            real(loop)
+            held = self._held.get(id(loop), 0) + 1 if loop._ready else 0
+            self._held[id(loop)] = held
+            if 0 < held < MOST_HELD:
+                _without_timers(loop, real)
+            else:
+                real(loop)
 
         return run_once
 
@@ -282,12 +293,21 @@ class _Travel:
     def _at_rest(self, ident: int, frame: FrameType) -> bool:
         if _outermost(frame).startswith(OURS):
             return True
-        place, now_s = (id(frame), frame.f_lasti), _real_monotonic()
-        *before, since_s = self._seen.get(ident, (0, -1, now_s))
-        if tuple(before) != place:
-            self._seen[ident] = (*place, now_s)
-            return False
-        return now_s - since_s > (STILL_S if _waits(frame) else STUCK_S)
+        before = self._seen.get(ident, (0, -1, 0))
+        looks = before[2] + 1 if before[:2] == (id(frame), frame.f_lasti) else 0
+        self._seen[ident] = (id(frame), frame.f_lasti, looks)
+        return looks > (STILL_LOOKS if _waits(frame) else STUCK_LOOKS)
+
+
+def _without_timers(loop: Any, run_once: Callable[[Any], None]) -> None:
+    """A round of a loop in which nothing scheduled fires: an answer that is there comes before the timeout that
+    the time it took has made due."""
+    timers, loop._scheduled = loop._scheduled, []
+    try:
+        run_once(loop)
+    finally:
+        for timer in timers:
+            heappush(loop._scheduled, timer)
 
 
 def _nothing(pause_s: float) -> bool:

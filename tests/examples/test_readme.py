@@ -81,7 +81,7 @@ def test_the_verdict_that_the_readme_shows_is_true() -> None:
 
 
 def test_the_python_of_the_readme_makes_an_application_that_answers() -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    _, block = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     namespace: dict[str, Any] = {}
     exec(block, namespace)
     answer = namespace["app"].test_client().get("/health")

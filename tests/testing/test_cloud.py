@@ -116,6 +116,16 @@ def test_a_fork_goes_its_own_way_with_a_key_of_its_own(openrelay: OpenRelay) -> 
     assert twin.closed
 
 
+def test_a_cloud_ends_with_its_test(openrelay_server: Server) -> None:
+    with openrelay_server.open("brief") as cloud:
+        pass
+    with pytest.raises(RuntimeError, match="the cloud 'brief' is closed; it lives as long as its test"):
+        cloud.advance(1)
+    with openrelay_server.open("brief"):
+        assert cloud.closed
+    cloud.close()
+
+
 # -- what became of it -------------------------------------------------------------------------------------
 
 

@@ -235,6 +235,18 @@ def test_intercepted_and_travelling_a_test_needs_no_socket_and_no_time(openrelay
         assert asyncio.run(wait()) == "running"
 
 
+@pytest.mark.openrelay(clock={"mode": "stepped", "step_s": 30})
+def test_an_answer_that_is_there_comes_before_the_timeout_that_it_made_due(openrelay: OpenRelay) -> None:
+    """Each request moves the clock by more than the client would wait for an answer."""
+
+    async def ask() -> list[int]:
+        async with openrelay.client("httpx-async") as client:
+            return [(await client.get("/v1/whoami", timeout=5)).status_code for _ in range(20)]
+
+    with openrelay.time_travel():
+        assert set(asyncio.run(ask())) == {200}
+
+
 # -- another process ---------------------------------------------------------------------------------------
 
 LOOP = """
