@@ -8,9 +8,11 @@ therefore kept until access has been granted: nothing leaks.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
+from zlib import crc32
 
 import msgspec
 
@@ -27,9 +29,9 @@ from simulator.registry import OPERATIONS
 
 JSON = "application/json"
 LONGEST_MESSAGE = 600
-LONGEST_SENT = 2048
-"""Bytes of a body that the journal keeps."""
 """Error bodies stay under 4 KiB: a real client stops reading there [client]. A character takes up to six."""
+LONGEST_SENT = 2048
+"""Bytes of a body that the journal keeps [choice]."""
 
 ERROR_TYPES = {
     401: "authentication_error",
@@ -141,11 +143,17 @@ class _Exchange:
         return msgspec.structs.replace(reply, headers={**reply.headers, FAULT: hit.rule_id})
 
     def note_sent(self) -> None:
-        """Keep the body that came, as far as it is no secret and not long: for whoever asks what was done."""
-        if self.spec is not None and 0 < len(self.request.body) <= LONGEST_SENT:
-            body = self.checked.body
-            if isinstance(body, dict):
-                self.facts["sent"] = masked(body)
+        """Keep the body that came, as far as it could be read, is no secret and not long: for whoever asks
+        what was done. A checksum tells longer ones apart too."""
+        request = self.request
+        if "idempotency-key" in request.headers:
+            self.facts["idempotent"] = True
+        if not request.body:
+            return
+        self.facts["digest"] = crc32(request.body)
+        checked: Checked | None = self.__dict__.get("checked")
+        if checked is not None and len(request.body) <= LONGEST_SENT and isinstance(checked.body, dict):
+            self.facts["sent"] = masked(checked.body)
 
     def tell(self, reply: Reply) -> None:
         """Let the cues hear of it that wait for a call."""
@@ -200,11 +208,19 @@ class _Exchange:
         headers = dict(extra or {})
         if refusal.retry_after_s is not None:
             headers["Retry-After"] = str(refusal.retry_after_s)
-            self.facts["retry_after"] = refusal.retry_after_s
+            self._note_retry_after(refusal.retry_after_s)
         value = _error(self.world, refusal, self.request_id, inference=self._is_inference)
         told = {"code": refusal.wire_code(settings), "message": refusal.message[:LONGEST_MESSAGE]}
         self.facts |= told
         return self._reply(refusal.status(settings), value, headers)
+
+    def _note_retry_after(self, seconds: int) -> None:
+        """Keep how long a caller was told to wait, and who it is: a fault strikes before anybody asked."""
+        self.facts["retry_after"] = seconds
+        if "principal" not in self.facts:
+            with suppress(Refusal):
+                caller = access.authenticate(self.world, self.request.headers, inference=self._is_inference)
+                self.facts["principal"] = caller.id
 
     @property
     def _is_inference(self) -> bool:
@@ -216,7 +232,7 @@ class _Exchange:
     def _reply(self, status: int, value: Any, headers: dict[str, str]) -> Reply:
         self.facts["status"] = status
         headers = {"X-Request-Id": self.request_id, **headers}
-        if type(value) is dict and value.get("nextCursor"):
+        if type(value) is dict and (value.get("nextCursor") or value.get("has_more")):
             self.facts["next"] = True
         if "unknown_fields" in self.facts:
             headers[UNKNOWN_FIELDS] = ", ".join(filter(_HEADER_WORD.fullmatch, self.facts["unknown_fields"]))

@@ -22,7 +22,7 @@ def get_report(asked: Asked) -> dict[str, Any]:
         return {
             "spendCents": spend_cents(world, one.genesis),
             "leaks": msgspec.to_builtins(leaks(world, one.genesis)),
-            "findings": msgspec.to_builtins(findings(world)),
+            "findings": msgspec.to_builtins(findings(world, one.genesis)),
             "expect": msgspec.to_builtins(verdict(world, one.genesis)),
             "calls": [
                 {"operation": operation, "status": status, "count": count}
@@ -35,9 +35,7 @@ def get_report(asked: Asked) -> dict[str, Any]:
 def get_coverage(asked: Asked) -> dict[str, Any]:
     """The behaviours that the world has met, and those that it has not."""
     with asked.simulator.reading() as world:
-        found = coverage(met(world))
-    groups = {group.name: {"met": group.met, "notMet": group.not_met} for group in found.groups}
-    return {"percent": round(found.percent, 1), "groups": groups}
+        return coverage(met(world, asked.simulator.genesis)).told
 
 
 ANSWERS: dict[str, Callable[[Asked], Any]] = {"getReport": get_report, "getCoverage": get_coverage}

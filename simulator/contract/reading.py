@@ -10,8 +10,9 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 import msgspec
 
@@ -22,9 +23,12 @@ ANY_TYPE = "*/*"
 SHOWN_CHARACTERS = 80
 
 _SECRET = re.compile("token|secret|password|credential|accesskey|accountkey|signature", re.IGNORECASE)
-_MASKED = re.compile(f"{_SECRET.pattern}|^env|cloudinit", re.IGNORECASE)
-MASK = "…"
 """Words in the names of members that hold a secret."""
+_MASKED = re.compile(f"{_SECRET.pattern}|^env|cloudinit", re.IGNORECASE)
+"""The same, and members in which clients put some."""
+MASK = "…"
+_WITHIN_URL = re.compile(r"(?<=://)[^/@\s]*(?=@)")
+"""User and password of a URL."""
 
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 _DIGITS_AS_NINES = bytes.maketrans(b"012345678", b"9" * 9)
@@ -74,14 +78,23 @@ def shown(value: Any, where: str = "") -> str:
 def masked(value: Any) -> Any:
     """A body as the journal may keep it: without secrets, and environments in which clients put some."""
     if isinstance(value, dict):
-        return {name: MASK if _MASKED.search(name) else masked(member) for name, member in value.items()}
-    return [masked(member) for member in value] if isinstance(value, list) else value
+        return {name: MASK if _is_masked(name) else masked(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [masked(member) for member in value]
+    return _WITHIN_URL.sub(MASK, value) if isinstance(value, str) else value
 
 
 def masked_query(query: str) -> str:
     """The same of a query."""
     parts = (part.partition("=") for part in query.split("&"))
-    return "&".join(f"{name}={MASK if _MASKED.search(name) else text}" for name, _, text in parts)
+    return "&".join(
+        f"{name}={MASK if _MASKED.search(unquote_plus(name)) else text}" for name, _, text in parts
+    )
+
+
+@lru_cache(maxsize=2048)
+def _is_masked(name: str) -> bool:
+    return _MASKED.search(name) is not None
 
 
 def read_path_values(values: Mapping[str, str]) -> None:

@@ -46,6 +46,9 @@ ANSWER = "webhook.answer"
 """The timer at which a slow receiver's answer is there."""
 
 
+NOT_SENT = "not sent: the webhook is off"
+"""The error of an attempt that was never made."""
+
 FORGED_KEY = "0" * 64
 """What signs where the right secret is not known."""
 
@@ -302,7 +305,7 @@ def outgoing(world: World, delivery_id: str) -> Outgoing | None:
         return None
     webhook = world.get(Webhook, delivery.webhook_id)
     if not webhook.enabled:
-        _write(world, delivery, Outcome(error="not sent: the webhook is off"))
+        _write(world, delivery, Outcome(error=NOT_SENT))
         return None
     body = render(world, delivery.event)
     headers = {
@@ -379,7 +382,10 @@ def _write(world: World, delivery: Delivery, outcome: Outcome, *, again: bool = 
         "status": done.status,
         "status_code": done.status_code,
         "error": done.error,
+        "again": again,
     }
+    if done.fault:
+        facts["fault"] = done.fault
     return world.journal.add(world.now_ms, "delivery", done.cause, facts)
 
 

@@ -152,6 +152,7 @@ class OpenRelay:
 
         before = self.opening
         opening = opening_of(name, settings=before.settings).but(clock=self.simulator.clock)
+        self.server.collect(self.simulator)
         self.server.worlds.reset(self.simulator.name, opening)
 
     def checkpoint(self, name: str = "checkpoint") -> None:
@@ -160,6 +161,7 @@ class OpenRelay:
 
     def restore(self, name: str = "checkpoint") -> None:
         """Back to a moment that was kept, clock and journal too."""
+        self.server.collect(self.simulator)
         self.simulator.restore(name)
 
     def fork(self) -> OpenRelay:
@@ -258,7 +260,7 @@ class OpenRelay:
     def findings(self) -> list[ClientFinding]:
         """What the client did that the documentation asks it not to do."""
         with self.simulator.reading() as world:
-            return findings(world)
+            return findings(world, self.simulator.genesis)
 
     def assert_no_findings(self, *but: str) -> None:
         """That the client did nothing of the kind, but for the rules named. Raises ValueError for a rule

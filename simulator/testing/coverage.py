@@ -34,6 +34,7 @@ class CoverageReport:
     def found(self) -> Coverage:
         return coverage(self.met)
 
+    @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """A worker has ended."""
         self.met |= {(group, name) for group, name in getattr(node, "workeroutput", {}).get(OUTPUT, ())}
@@ -66,22 +67,20 @@ def as_text(found: Coverage) -> str:
         some = ", ".join(group.not_met[:MOST_NAMED])
         more = f", and {len(group.not_met) - MOST_NAMED} more" if len(group.not_met) > MOST_NAMED else ""
         missing = f"   not met: {some}{more}" if some else ""
-        lines.append(f"{group.name:<12} {len(group.met):>4} of {group.total:<4}{missing}\n")
+        lines.append(
+            f"{group.name:<12} {len(group.met):>4} of {group.total:<4} {group.percent:5.1f} %{missing}\n"
+        )
     return "".join(lines) + f"{found.percent:.1f} % of all behaviours\n"
 
 
 def as_json(found: Coverage) -> str:
-    groups = {group.name: {"met": group.met, "notMet": group.not_met} for group in found.groups}
-    return (
-        json.dumps({"percent": round(found.percent, 1), "groups": groups}, indent=1, ensure_ascii=False)
-        + "\n"
-    )
+    return json.dumps(found.told, indent=1, ensure_ascii=False) + "\n"
 
 
 def as_html(found: Coverage) -> str:
     """A page of its own, without scripts."""
     sections = "".join(
-        f"<h2>{group.name}: {len(group.met)} of {group.total}</h2>\n"
+        f"<h2>{group.name}: {len(group.met)} of {group.total}, {group.percent:.1f} %</h2>\n"
         f"<meter max={group.total} value={len(group.met)}></meter>\n"
         f"<ul>{_items(group.not_met, 'no')}{_items(group.met, 'yes')}</ul>\n"
         for group in found.groups

@@ -20,7 +20,7 @@ def account(openrelay: OpenRelay, node_id: str) -> str:
     try:
         return "\n".join(_lines(openrelay, node_id))
     except Exception as problem:
-        return f"the account of {openrelay.simulator.name} failed: {type(problem).__name__}: {problem}"
+        return f"the account of {openrelay!r} failed: {type(problem).__name__}: {problem}"
 
 
 def _lines(openrelay: OpenRelay, node_id: str) -> list[str]:

@@ -173,11 +173,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def clouds_of(item: pytest.Item) -> list[OpenRelay]:
-    """The clouds among a test's fixtures, of whatever scope."""
+    """The open clouds among a test's fixtures, of whatever scope."""
     fixtures = getattr(item, "funcargs", {})
     kind = getattr(sys.modules.get("simulator.testing.cloud"), "OpenRelay", None)
     found = [value for value in fixtures.values() if kind is not None and isinstance(value, kind)]
-    return list(dict.fromkeys(found))
+    return [cloud for cloud in dict.fromkeys(found) if not cloud.closed]
 
 
 def world_name(node_id: str) -> str:

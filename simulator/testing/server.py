@@ -38,7 +38,7 @@ class Server:
     def __init__(self, met: set[Behaviour] | None = None) -> None:
         self.worlds = Worlds()
         self.met = met
-        """Where the behaviours are collected that worlds have met when they are closed; None: nowhere."""
+        """Where the behaviours are collected that worlds have met; None: nowhere."""
         self.worlds.open(DEFAULT, Opening())
         self.courier = Courier()
         self._server = adapter.Server(self.worlds, port=0)
@@ -87,10 +87,14 @@ class Server:
 
     def close(self, simulator: Simulator) -> None:
         """Close a world that is open."""
+        self.collect(simulator)
+        self.worlds.delete(simulator.name)
+
+    def collect(self, simulator: Simulator) -> None:
+        """Take down what a world has met, before it is closed or goes back to an earlier moment."""
         if self.met is not None:
             with simulator.reading() as world:
-                self.met |= met(world)
-        self.worlds.delete(simulator.name)
+                self.met |= met(world, simulator.genesis)
 
     def __enter__(self) -> Server:
         self._server.start()
@@ -98,6 +102,8 @@ class Server:
 
     def __exit__(self, *failure: object) -> None:
         self._server.stop()
+        for simulator in self.worlds:
+            self.collect(simulator)
         if "receiver" in self.__dict__:
             self.receiver.close()
 

@@ -36,8 +36,8 @@ BLINK_S = 0.0005
 ANSWER_S = 0.003
 """Real seconds that an answer may be on its way to a loop whose sockets are open."""
 STILL_LOOKS = 8
-"""So many looks has a thread to stand still where threads wait for others, to be taken to rest: in looks and not in
-seconds, because on a machine with much to do it stands still for long."""
+"""So many looks has a thread to stand still where threads wait for others, to be taken to rest: in looks and
+not in seconds, because on a machine with much to do it stands still for long."""
 STUCK_LOOKS = 2000
 """The same for any other place."""
 MOST_HELD = 1000
@@ -300,8 +300,8 @@ class _Travel:
 
 
 def _without_timers(loop: Any, run_once: Callable[[Any], None]) -> None:
-    """A round of a loop in which nothing scheduled fires: an answer that is there comes before the timeout that
-    the time it took has made due."""
+    """A round of a loop in which nothing scheduled fires: an answer that is there comes before the timeout
+    that the time it took has made due."""
     timers, loop._scheduled = loop._scheduled, []
     try:
         run_once(loop)

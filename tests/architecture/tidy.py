@@ -33,6 +33,7 @@ HOMES = {
     "prometheus_client": ["simulator/adapters/metrics.py"],
     "pytest": ["simulator/testing/"],
     "requests": ["simulator/testing/"],
+    "_pytest": ["simulator/testing/again.py"],
     "testcontainers": ["simulator/testcontainers.py"],
     "rich": ["simulator/adapters/cli/", "simulator/adapters/verdict_page.py"],
     "urllib3": ["simulator/testing/intercept.py"],

@@ -15,15 +15,14 @@ BODY = """
     def test_runs(openrelay):
         openrelay.run_until(create(openrelay), "running")
     def test_is_terminated(openrelay):
-        openrelay.ask("POST", f"/v1/vms/{create(openrelay.fork())}/terminate") if False else None
         vm = create(openrelay)
         openrelay.ask("POST", f"/v1/vms/{vm}/terminate")
 """
 
 
-def run(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
+def run(pytester: pytest.Pytester, *options: str, body: str = BODY) -> pytest.RunResult:
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
-    pytester.makepyfile(BODY)
+    pytester.makepyfile(body)
     start = pytester.runpytest_subprocess if "-n" in options else pytester.runpytest_inprocess
     return start(*OURS, *options)
 
@@ -49,6 +48,38 @@ def test_worlds_and_workers_are_taken_together(pytester: pytest.Pytester, option
     assert found["operations"]["met"] == ["createVm", "terminateVm"]
     assert found["events"]["met"] == ["vm.running", "vm.terminated"]
     assert "vm: deploying → terminated by terminate" in found["transitions"]["met"]
+
+
+def test_workers_together_meet_what_one_process_does(pytester: pytest.Pytester) -> None:
+    run(pytester, "--openrelay-coverage=alone.json").assert_outcomes(passed=2)
+    run(pytester, "--openrelay-coverage=met.json", "-n", "2").assert_outcomes(passed=2)
+    assert (pytester.path / "met.json").read_bytes() == (pytester.path / "alone.json").read_bytes()
+
+
+FARTHER = """
+    def get(cloud, path):
+        cloud.ask("GET", path.format(org=cloud.org_id))
+    def test_goes_back(openrelay):
+        openrelay.checkpoint()
+        get(openrelay, "/v1/orgs/{org}/ssh-keys")
+        openrelay.restore()
+    def test_begins_anew(openrelay):
+        get(openrelay, "/v1/orgs/{org}/webhooks")
+        openrelay.scenario("node-lost")
+    def test_forks(openrelay):
+        get(openrelay.fork(), "/v1/orgs/{org}/vms")
+    def test_opens_a_world_and_leaves_it(openrelay, openrelay_server):
+        from simulator.testing import OpenRelay
+        from simulator.worlds import Opening
+        beside = openrelay_server.worlds.open("beside", Opening())
+        get(OpenRelay(openrelay_server, beside), "/v1/whoami")
+"""
+
+
+def test_what_a_world_met_before_it_went_back_counts(pytester: pytest.Pytester) -> None:
+    run(pytester, "--openrelay-coverage=met.json", body=FARTHER).assert_outcomes(passed=4)
+    met = groups(pytester)["operations"]["met"]
+    assert sorted(met) == ["listOrgSshKeys", "listOrgVms", "listOrgWebhooks", "whoami"]
 
 
 @pytest.mark.parametrize(("least", "code"), [("0.1", 0), ("90", 1)])

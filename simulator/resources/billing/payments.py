@@ -251,7 +251,11 @@ def move(world: World, payment: Payment, trigger: str, **fields: Any) -> Payment
     """Carry out one row of the table. What has succeeded is credited later, by the processor's callback."""
     step = PAYMENT.step(payment.status, trigger, f"payment {payment.id}")
     told = {"resource": payment.id, "from": payment.status, "to": step.target, "trigger": trigger}
-    more = {"organization": payment.organization_id, "cents": payment.amount_cents}
+    more = {
+        "organization": payment.organization_id,
+        "cents": payment.amount_cents,
+        "decline_code": fields.get("decline_code", ""),
+    }
     cause = world.note("transition", **told, **more)
     payment = world.put(msgspec.structs.replace(payment, status=step.target, **fields))
     if step.target == "succeeded":
