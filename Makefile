@@ -19,7 +19,7 @@ ARGS ?=
 PYTEST_ARGS ?=
 # Requests that schemathesis makes up per operation: make conformance EXAMPLES=1000
 EXAMPLES ?= 100
-TIMES ?= 30
+TIMES ?= 60
 MINUTES ?= 10
 
 .PHONY: help serve test lint types fmt tables conformance explore soak bench bench-quick clean programs install-programs
@@ -51,7 +51,7 @@ tables: $(DEV) ## print the tables in the documentation and the schema of scenar
 conformance: $(DEV) ## schemathesis against the contract, longer than in the tests: EXAMPLES=100
 	CONFORMANCE_EXAMPLES=$(EXAMPLES) $(PYTHON) -m pytest -n auto tests/conformance $(PYTEST_ARGS)
 
-explore: $(DEV) ## the random walks, so many times as far as in the tests: TIMES=30
+explore: $(DEV) ## the random walks, so many times as far as in the tests: TIMES=60
 	PROPERTY_TIMES=$(TIMES) $(PYTHON) -m pytest -n auto tests/properties $(PYTEST_ARGS)
 
 soak: $(DEV) ## mixed load with faults on a live clock: MINUTES=10

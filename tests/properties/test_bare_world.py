@@ -257,4 +257,4 @@ class BareWorld(RuleBasedStateMachine):
 
 
 TestBareWorld = BareWorld.TestCase
-TestBareWorld.settings = walks(150, 50)
+TestBareWorld.settings = walks(60, 50)

@@ -121,4 +121,4 @@ class ClusterWorld(RuleBasedStateMachine):
 
 
 TestClusterWorld = ClusterWorld.TestCase
-TestClusterWorld.settings = walks(100, 50)
+TestClusterWorld.settings = walks(50, 50)

@@ -147,4 +147,4 @@ class PayingClient(RuleBasedStateMachine):
 
 
 TestMoney = PayingClient.TestCase
-TestMoney.settings = walks(100, 40)
+TestMoney.settings = walks(50, 40)

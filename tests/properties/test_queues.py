@@ -120,4 +120,4 @@ class Queues(RuleBasedStateMachine):
 
 
 TestQueues = Queues.TestCase
-TestQueues.settings = walks(60, 40)
+TestQueues.settings = walks(40, 40)

@@ -134,4 +134,4 @@ class SavedWorld(BareWorld):
 
 
 TestSavedWorld = SavedWorld.TestCase
-TestSavedWorld.settings = walks(60, 40)
+TestSavedWorld.settings = walks(40, 40)

@@ -203,4 +203,4 @@ class WholeWorld(RuleBasedStateMachine):
 
 
 TestWholeWorld = WholeWorld.TestCase
-TestWholeWorld.settings = walks(120, 50)
+TestWholeWorld.settings = walks(60, 50)

@@ -1,4 +1,4 @@
-"""How long the random tests search: `make explore TIMES=30` looks thirty times as far as a test run does, and
+"""How long the random tests search: `make explore TIMES=60` looks sixty times as far as a test run does, and
 elsewhere each time."""
 
 from __future__ import annotations

@@ -117,7 +117,9 @@ def recover_replica(world: World, what: Target) -> dict[str, Any]:
     if cluster.status not in AT_WORK:
         raise Refusal("conflict", f"{label(cluster)} is {cluster.status}; restart it to start its replicas")
     fit = capacity.place(world, cluster.shape)
-    return _told(world, replicas.move(world, replica, "recover", fit=fit))
+    replica = replicas.move(world, replica, "recover", fit=fit)
+    lifecycle.assess(world, replica.cluster_id)
+    return _told(world, replica)
 
 
 @replica_area.action("replica.proceed", Target)
