@@ -32,7 +32,7 @@ def real_time() -> Iterator[None]:
     """Whatever is waited for, nobody waits."""
     began = REAL()
     yield
-    assert REAL() - began < 20
+    assert REAL() - began < 60
 
 
 def create(openrelay: OpenRelay, name: str = "trainer") -> str:
