@@ -9,8 +9,10 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+import selectors
 import socket
 import struct
+import sys
 from threading import Lock, Thread
 from typing import Any
 
@@ -33,6 +35,11 @@ CONNECTIONS = 2000
 LARGEST_BODY = 2 * FILE_LIMIT
 """Where waitress refuses by itself. What is smaller is refused by the application, in the API's form."""
 LAST_CALLS_S = 1
+HANDLERS = {
+    wasyncore.dispatcher.handle_read_event.__code__,
+    wasyncore.dispatcher.handle_write_event.__code__,
+}
+"""Where the thread at the sockets is while it handles what came, and not while it waits."""
 LONGEST_SLEEP_S = 1
 """A signal that another thread takes, or that comes just before the sleep, is seen only after it."""
 
@@ -79,8 +86,27 @@ class Server:
 
     @property
     def busy(self) -> bool:
-        """Whether a request is being answered, or waits to be."""
-        return self._dispatcher.active_count > 0 or bool(self._dispatcher.queue)
+        """Whether a request arrives, waits, is being answered, or its answer has not left yet. Looked for in
+        the order in which a request goes, so that none is missed on its way."""
+        crew = self._dispatcher
+        return self._at_sockets() or bool(crew.queue) or crew.active_count > 0 or self._at_sockets()
+
+    def _at_sockets(self) -> bool:
+        """Whether the thread at the sockets has something to do, or does it."""
+        try:
+            with selectors.DefaultSelector() as ready:
+                for number, each in list(self._sockets.items()):
+                    unsent = getattr(each, "total_outbufs_len", 0) > 0
+                    ready.register(number, selectors.EVENT_READ | unsent * selectors.EVENT_WRITE)
+                if ready.select(0):
+                    return True
+        except (OSError, ValueError):  # one was closed meanwhile
+            return True
+        thread = self._thread
+        frame = sys._current_frames().get(thread.ident or 0) if thread is not None else None
+        while frame is not None and frame.f_code not in HANDLERS:
+            frame = frame.f_back
+        return frame is not None
 
     def run(self) -> None:
         """Serve until somebody calls `stop`."""

@@ -19,10 +19,11 @@ from heapq import heappush
 from importlib.util import find_spec
 from threading import Condition, Thread
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from simulator.kernel.instant import DAY_MS, iso
 from simulator.kernel.refusal import Refusal
+from simulator.testing.resting import Watch, loop_has_work, module, outermost, told
 
 if TYPE_CHECKING:
     from simulator.testing.cloud import OpenRelay
@@ -34,23 +35,9 @@ UNTOUCHED = (*OURS, "simulator", "_pytest")
 BLINK_S = 0.0005
 """Real seconds between two looks at who rests."""
 ANSWER_S = 0.003
-"""Real seconds that an answer may be on its way to a loop whose sockets are open."""
-STILL_LOOKS = 8
-"""So many looks has a thread to stand still where threads wait for others, to be taken to rest: in looks and
-not in seconds, because on a machine with much to do it stands still for long."""
-STUCK_LOOKS = 2000
-"""The same for any other place."""
+"""Real seconds that an answer of another process may be on its way to a loop whose sockets are open."""
 MOST_HELD = 1000
 """Rounds of a loop with something to do, for which what is scheduled waits for it to come to rest."""
-RESTING = (
-    ("threading", "wait"),
-    ("threading", "join"),
-    ("threading", "_wait_for_tstate_lock"),
-    ("concurrent.futures.thread", "_worker"),
-    ("socketserver", "serve_forever"),
-    ("asyncio.base_events", "_run_once"),
-)
-"""Where a thread waits for others without an end of its own."""
 
 
 class TimeTravelError(RuntimeError):
@@ -127,6 +114,82 @@ def _holders_of_sleep() -> list[tuple[Any, str]]:
 
 _real_sleep = time.sleep
 _real_monotonic = time.monotonic
+_real_wait = Condition.wait
+_real_join = Thread.join
+
+
+class _Awaited(Protocol):
+    """What a wait may end with before its time."""
+
+    def there(self) -> bool:
+        """Whether it is there; asked by any thread."""
+
+    def come(self, pause_s: float) -> bool:
+        """Take it, if it comes within so many real seconds; asked by the thread that waits."""
+
+
+class _Nothing:
+    """What a sleep waits for."""
+
+    def there(self) -> bool:
+        return False
+
+    def come(self, pause_s: float) -> bool:
+        if pause_s:
+            _real_sleep(pause_s)
+        return False
+
+
+class _Notice:
+    """That a condition is notified."""
+
+    def __init__(self, condition: Any, waiter: Any) -> None:
+        self._condition, self._waiter = condition, waiter
+
+    def there(self) -> bool:
+        return told(self._condition, self._waiter)
+
+    def come(self, pause_s: float) -> bool:
+        return bool(self._waiter.acquire(timeout=pause_s))
+
+
+class _End:
+    """That a thread ends."""
+
+    def __init__(self, thread: Thread) -> None:
+        self._thread = thread
+
+    def there(self) -> bool:
+        return not self._thread.is_alive()
+
+    def come(self, pause_s: float) -> bool:
+        _real_join(self._thread, pause_s)
+        return self.there()
+
+
+class _Event:
+    """That a loop has something to do."""
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+
+    def there(self) -> bool:
+        return loop_has_work(self._loop)
+
+    def come(self, pause_s: float) -> bool:
+        if self._loop._ready:
+            return True
+        events = self._loop._selector.select(pause_s)
+        self._loop._process_events(events)
+        return bool(events) or bool(self._loop._ready)
+
+
+class _Wait(NamedTuple):
+    """Until when a thread waits; `number` orders those of one moment."""
+
+    due_ms: int
+    number: int
+    awaited: _Awaited
 
 
 class _Travel:
@@ -138,59 +201,49 @@ class _Travel:
         self._start_ms = self._simulator.now_ms
         self._limit_ms = self._start_ms + round(limit_days * DAY_MS)
         self._loop_start_s = _real_monotonic()
-        self._until: dict[int, tuple[int, int]] = {}
-        """Thread to the moment it waits for, and a number that orders those of one moment."""
-        self._serial = 0
+        self._waits: dict[int, _Wait] = {}
+        """By thread."""
+        self._waited = 0
         self._mover: Thread | None = None
-        self._seen: dict[int, tuple[int, int, int]] = {}
-        """Thread to where it was seen, and how often in a row."""
+        self._watch = Watch()
         self._held: dict[int, int] = {}
         """Loop to the rounds for which its timers have been held back."""
-        self.sleep = self._sleep()
-        self.condition_wait = self._condition_wait(Condition.wait)
-        self.thread_join = self._thread_join(Thread.join)
+        self.condition_wait = self._condition_wait()
+        self.thread_join = self._thread_join()
         self.loop_run_once = self._loop_run_once(getattr(base_events.BaseEventLoop, "_run_once"))  # noqa: B009
 
     # -- what stands in for what ---------------------------------------------------------------------------
 
-    def _sleep(self) -> Callable[[float], None]:
-        def sleep(seconds: float) -> None:
-            if seconds < 0:
-                raise ValueError("sleep length must be non-negative")
-            self._wait(seconds, _nothing)
+    def sleep(self, seconds: float) -> None:
+        if seconds < 0:
+            raise ValueError("sleep length must be non-negative")
+        self._wait(seconds, _Nothing())
 
-        return sleep
-
-    def _condition_wait(self, real: Any) -> Any:
+    def _condition_wait(self) -> Any:
         def wait(condition: Any, timeout: float | None = None) -> bool:
             if timeout is None or timeout <= 0 or _is_ours(sys._getframe(1)):
-                return bool(real(condition, timeout))
+                return _real_wait(condition, timeout)
             waiter = threading.Lock()
             waiter.acquire()
             condition._waiters.append(waiter)
             state = condition._release_save()
-            told = False
+            came = False
             try:
-                told = self._wait(timeout, lambda pause_s: waiter.acquire(timeout=pause_s))
+                came = self._wait(timeout, _Notice(condition, waiter))
             finally:
                 condition._acquire_restore(state)
-                if not told and waiter in condition._waiters:
+                if not came and waiter in condition._waiters:
                     condition._waiters.remove(waiter)
-            return told
+            return came
 
         return wait
 
-    def _thread_join(self, real: Any) -> Any:
+    def _thread_join(self) -> Any:
         def join(thread: Thread, timeout: float | None = None) -> None:
             if timeout is None or timeout <= 0 or _is_ours(sys._getframe(1)):
-                real(thread, timeout)
-                return
-
-            def ended(pause_s: float) -> bool:
-                real(thread, pause_s)
-                return not thread.is_alive()
-
-            self._wait(timeout, ended)
+                _real_join(thread, timeout)
+            else:
+                self._wait(timeout, _End(thread))
 
         return join
 
@@ -213,44 +266,46 @@ class _Travel:
 
     def _rest(self, loop: Any) -> None:
         """Let time go to the next thing that a loop has scheduled, unless something comes before."""
-
-        def something_came(pause_s: float) -> bool:
-            if loop._ready:
-                return True
-            events = loop._selector.select(pause_s)
-            loop._process_events(events)
-            return bool(events) or bool(loop._ready)
-
         due = min((handle._when for handle in loop._scheduled if not handle._cancelled), default=None)
-        if due is not None and due > self.loop_time():
+        if due is None:
+            return
+        event = _Event(loop)
+        if due > self.loop_time():
             sockets = len(loop._selector.get_map()) > 1
-            if not something_came(ANSWER_S if sockets else 0):
-                self._wait(due - self.loop_time(), something_came, beside=True)
+            if not event.come(ANSWER_S if sockets else 0):
+                self._wait(due - self.loop_time(), event, beside=True)
+        else:
+            self._let_answer(event)
+
+    def _let_answer(self, event: _Event) -> None:
+        """An answer that is being made comes before the timeout that the time it took has made due."""
+        for _ in range(MOST_HELD):
+            busy = self._openrelay.server.busy
+            if event.come(BLINK_S if busy else 0) or not busy:
+                return
 
     # -- waiting -------------------------------------------------------------------------------------------
 
-    def _wait(self, seconds: float, came: Callable[[float], bool], *, beside: bool = False) -> bool:
+    def _wait(self, seconds: float, awaited: _Awaited, *, beside: bool = False) -> bool:
         """Wait for a span of virtual time; True when what is waited for came before. `beside`: time is moved
         in another thread, so that what lives in this one can answer meanwhile."""
         me = threading.get_ident()
         due_ms = self._simulator.now_ms + max(1, round(seconds * 1000))
-        self._serial += 1
-        self._until[me] = (due_ms, self._serial)
+        self._waited += 1
+        self._waits[me] = _Wait(due_ms, self._waited, awaited)
         try:
-            if came(0):
+            if awaited.come(0):
                 return True
             while self._simulator.now_ms < due_ms:
                 self._check()
-                mine = self._mover is None and self._is_first(me) and self._others_rest(me)
-                if came(
-                    0 if mine else BLINK_S
-                ):  # after the look at the others: they may have been just before
+                may_move = self._mover is None and self._is_first(me) and self._all_rest(me)
+                if awaited.come(0 if may_move else BLINK_S):  # after the look: the others may have done it
                     return True
-                if mine:
+                if may_move:
                     self._move_to(due_ms, beside=beside)
-            return came(0)
+            return awaited.come(0)
         finally:
-            del self._until[me]
+            del self._waits[me]
 
     def _check(self) -> None:
         """Raises TimeTravelError where time will not get on."""
@@ -263,7 +318,7 @@ class _Travel:
             )
 
     def _is_first(self, me: int) -> bool:
-        return min(self._until.items(), key=lambda item: item[1])[0] == me
+        return min(list(self._waits.items()), key=lambda item: item[1][:2])[0] == me
 
     def _move_to(self, due_ms: int, *, beside: bool) -> None:
         def move() -> None:
@@ -280,23 +335,27 @@ class _Travel:
         else:
             move()
 
-    def _others_rest(self, me: int) -> bool:
-        """Whether nobody else does anything that time would have to wait for."""
-        if self._openrelay.server.busy:
-            return False
-        frames = sys._current_frames()
-        return all(
-            ident == me or ident in self._until or self._at_rest(ident, frame)
-            for ident, frame in frames.items()
+    def _all_rest(self, me: int) -> bool:
+        """Whether nobody does anything that time would have to wait for. The threads are looked at before the
+        server and after it, since one asks and the other answers, and none has waited anew meanwhile."""
+        waited = self._waited
+        return (
+            self._others_rest(me)
+            and not self._openrelay.server.busy
+            and self._others_rest(me)
+            and waited == self._waited
         )
 
-    def _at_rest(self, ident: int, frame: FrameType) -> bool:
-        if _outermost(frame).startswith(OURS):
-            return True
-        before = self._seen.get(ident, (0, -1, 0))
-        looks = before[2] + 1 if before[:2] == (id(frame), frame.f_lasti) else 0
-        self._seen[ident] = (id(frame), frame.f_lasti, looks)
-        return looks > (STILL_LOOKS if _waits(frame) else STUCK_LOOKS)
+    def _others_rest(self, me: int) -> bool:
+        frames = sys._current_frames().items()
+        looks = {ident: self._rests(ident, frame) for ident, frame in frames if ident != me}
+        return all(looks.values())
+
+    def _rests(self, ident: int, frame: FrameType) -> bool:
+        wait = self._waits.get(ident)
+        if wait is not None:
+            return not wait.awaited.there()
+        return outermost(frame).startswith(OURS) or self._watch.at_rest(ident, frame)
 
 
 def _without_timers(loop: Any, run_once: Callable[[Any], None]) -> None:
@@ -310,36 +369,8 @@ def _without_timers(loop: Any, run_once: Callable[[Any], None]) -> None:
             heappush(loop._scheduled, timer)
 
 
-def _nothing(pause_s: float) -> bool:
-    """What a sleep waits for."""
-    if pause_s:
-        _real_sleep(pause_s)
-    return False
-
-
-def _module(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", ""))
-
-
-def _waits(frame: FrameType) -> bool:
-    """Whether a thread waits for others in one of the usual places."""
-    inner: FrameType | None = frame
-    while inner is not None and _module(inner) in ("selectors", "queue"):
-        inner = inner.f_back
-    return inner is not None and (_module(inner), inner.f_code.co_name) in RESTING
-
-
-def _outermost(frame: FrameType) -> str:
-    """The module in which a thread began, past those of threading itself."""
-    frames = [frame]
-    while frames[-1].f_back is not None:
-        frames.append(frames[-1].f_back)
-    names = [_module(each) for each in reversed(frames)]
-    return next((name for name in names if name != "threading"), "")
-
-
 def _is_ours(frame: FrameType | None) -> bool:
     """Whether a wait is that of our own server, or of the runner of tests."""
-    while frame is not None and _module(frame) in ("threading", "queue", "concurrent.futures._base"):
+    while frame is not None and module(frame) in ("threading", "queue", "concurrent.futures._base"):
         frame = frame.f_back
-    return frame is not None and _module(frame).startswith(OURS)
+    return frame is not None and module(frame).startswith(OURS)

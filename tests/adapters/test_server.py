@@ -140,3 +140,13 @@ def test_stopping_ends_the_threads_that_came_later_too() -> None:
         pool.shutdown()
         assert len(working() - before) >= crowd
     assert working() <= before
+
+
+def test_a_request_that_has_arrived_keeps_it_busy() -> None:
+    """Also before its thread had a turn to read it: here it does not run yet."""
+    server = Server(Worlds(), port=0)
+    with socket.create_connection((server.host, server.port), timeout=PATIENCE_S) as client:
+        client.sendall(b"GET /_sim/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        assert server.busy
+        with server:
+            assert b"".join(iter(lambda: client.recv(65536), b"")).startswith(b"HTTP/1.1 200")

@@ -7,6 +7,14 @@ from pathlib import Path
 
 import pytest
 
+
+@pytest.fixture(autouse=True)
+def short_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a machine says that it is CI, pytest prints the whole text of a failure a second time."""
+    for variable in ("CI", "BUILD_NUMBER"):
+        monkeypatch.delenv(variable, raising=False)
+
+
 OURS = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:hypothesispytest")
 CLIENTS = """
     import httpx

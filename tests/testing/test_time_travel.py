@@ -173,6 +173,65 @@ def test_a_queue_with_a_timeout_is_empty_then(openrelay: OpenRelay) -> None:
     assert (openrelay.now - began).total_seconds() == 120
 
 
+def test_who_is_told_is_awake_before_time_goes_on(openrelay: OpenRelay) -> None:
+    """Also where the thread has no turn yet: whoever was notified is not overtaken by a sleep."""
+    told: list[datetime] = []
+
+    def wait(event: threading.Event) -> None:
+        assert event.wait(600)
+        told.append(openrelay.now)
+
+    began = openrelay.now
+    with openrelay.time_travel():
+        for number in range(20):
+            event = threading.Event()
+            waiter = threading.Thread(target=wait, args=(event,))
+            waiter.start()
+            time.sleep(30)
+            event.set()
+            time.sleep(30)
+            waiter.join(1)
+            assert (told[-1] - began).total_seconds() == 60 * number + 30
+
+
+def test_who_waits_without_an_end_is_awake_before_time_goes_on(openrelay: OpenRelay) -> None:
+    told: list[datetime] = []
+    tasks: queue.Queue[str] = queue.Queue()
+
+    def work() -> None:
+        while tasks.get() != "stop":
+            told.append(openrelay.now)
+
+    began = openrelay.now
+    worker = threading.Thread(target=work)
+    with openrelay.time_travel(), ThreadPoolExecutor(1) as pool:
+        worker.start()
+        for _ in range(20):
+            tasks.put("task")
+            pool.submit(lambda: told.append(openrelay.now))
+            time.sleep(30)
+        tasks.put("stop")
+        worker.join()
+    seconds = [(moment - began).total_seconds() for moment in told]
+    assert sorted(seconds) == [30 * number for number in range(20) for _ in range(2)]
+
+
+def test_a_loop_that_is_called_is_awake_before_time_goes_on(openrelay: OpenRelay) -> None:
+    told: list[datetime] = []
+    began = openrelay.now
+    loop = asyncio.new_event_loop()
+    runner = threading.Thread(target=loop.run_forever)
+    with openrelay.time_travel():
+        runner.start()
+        for _ in range(20):
+            loop.call_soon_threadsafe(lambda: told.append(openrelay.now))
+            time.sleep(30)
+        loop.call_soon_threadsafe(loop.stop)
+        runner.join()
+    loop.close()
+    assert [(moment - began).total_seconds() for moment in told] == [30 * number for number in range(20)]
+
+
 # -- asyncio -----------------------------------------------------------------------------------------------
 
 
