@@ -12,9 +12,9 @@ from types import FrameType
 from typing import Any
 
 STILL_LOOKS = 4
-"""So many looks in a row has a thread to stand still where threads wait for others."""
+"""So many looks in a row has a thread to stand still where it waits for others in vain."""
 STUCK_LOOKS = 4000
-"""The same for any other place."""
+"""The same for a place of which nothing is known."""
 
 
 class Watch:
@@ -29,7 +29,8 @@ class Watch:
         before = self._seen.get(ident, (0, -1, 0))
         looks = before[2] + 1 if before[:2] == (id(frame), frame.f_lasti) else 0
         self._seen[ident] = (id(frame), frame.f_lasti, looks)
-        return looks >= (STILL_LOOKS if _waits_in_vain(frame) else STUCK_LOOKS)
+        in_vain = _waits_in_vain(frame)
+        return in_vain is not False and looks >= (STILL_LOOKS if in_vain else STUCK_LOOKS)
 
 
 def told(condition: Any, waiter: Any) -> bool:
@@ -56,12 +57,17 @@ def something_ready(selector: selectors.BaseSelector) -> bool:
 # -- where threads wait for others without an end of their own -----------------------------------------------
 
 
-def _condition(frame: FrameType) -> bool:
-    held, caller = frame.f_locals, frame.f_back
+def _condition(frame: FrameType) -> bool | None:
+    waiter, caller = frame.f_locals.get("waiter"), frame.f_back
     while caller is not None and caller.f_code.co_name == "wait":
         caller = caller.f_back
-    starts_a_thread = _function(caller) == ("threading", "start")
-    return "waiter" in held and not told(held["self"], held["waiter"]) and not starts_a_thread
+    if waiter is None:
+        return None
+    if _function(caller) == ("threading", "start"):
+        return False
+    if told(frame.f_locals["self"], waiter):
+        return None if waiter.locked() else False  # locked again: it woke, and wants the condition's own lock
+    return True
 
 
 def _join(frame: FrameType) -> bool:
@@ -81,7 +87,7 @@ def _server(frame: FrameType) -> bool:
     return selector is not None and not something_ready(selector)
 
 
-WAITING: dict[tuple[str, str], Callable[[FrameType], bool]] = {
+WAITING: dict[tuple[str, str], Callable[[FrameType], bool | None]] = {
     ("threading", "wait"): _condition,
     ("threading", "join"): _join,
     ("threading", "_wait_for_tstate_lock"): _join,
@@ -89,15 +95,15 @@ WAITING: dict[tuple[str, str], Callable[[FrameType], bool]] = {
     ("socketserver", "serve_forever"): _server,
     ("asyncio.base_events", "_run_once"): _loop,
 }
-"""Function to whether what is waited for there is not there yet."""
+"""Function to whether what is waited for there is not there yet; None where that cannot be told."""
 
 
-def _waits_in_vain(frame: FrameType) -> bool:
+def _waits_in_vain(frame: FrameType) -> bool | None:
     inner: FrameType | None = frame
     while inner is not None and module(inner) == "selectors":
         inner = inner.f_back
     waits = WAITING.get(_function(inner))
-    return waits is not None and inner is not None and waits(inner)
+    return None if waits is None or inner is None else waits(inner)
 
 
 def _function(frame: FrameType | None) -> tuple[str, str]:
