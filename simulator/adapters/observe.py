@@ -19,6 +19,8 @@ from simulator.kernel.world import World
 HEARTBEAT_S = 15.0
 """After so long without news a stream says that it is still there; so it notices that nobody listens."""
 MOST_AT_ONCE = 1000
+LONGEST_SERIAL = 18
+"""Digits of a Last-Event-ID that can be one."""
 
 # -- journal -----------------------------------------------------------------------------------------------
 
@@ -75,9 +77,13 @@ def _entry_view(entry: Entry) -> dict[str, Any]:
 
 
 def stream_journal(asked: Asked) -> Streamed:
-    """Server-Sent Events: entries as they are written, beginning after `since` or the Last-Event-ID."""
+    """Server-Sent Events: entries as they are written, beginning after `since` or the Last-Event-ID. Where
+    the journal has not come so far, the world was reset or restored, and they begin with the first."""
     last = asked.headers.get("last-event-id", "")
-    since = int(last) if last.isdecimal() else asked.query.get("since", asked.simulator.world.journal.serial)
+    if last.isdecimal() and len(last) <= LONGEST_SERIAL:
+        since = int(last)
+    else:
+        since = asked.query.get("since", asked.simulator.world.journal.serial)
     return Streamed("text/event-stream", _stream(asked.simulator, dict(asked.query), since))
 
 
@@ -86,6 +92,7 @@ def _stream(one: Simulator, query: dict[str, Any], since: int) -> Iterator[bytes
     yield b": journal\n\n"
     while left != 0:
         with one.reading() as world:
+            since = since if since <= world.journal.serial else 0
             news = world.journal.after(since)[:MOST_AT_ONCE]
         wanted = [entry for entry in news if _is_asked_for(entry, query)][:left]
         left = None if left is None else left - len(wanted)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from simulator.domain import metering
+from simulator.domain import budgets, metering
 from simulator.domain.metering import Account
 from simulator.kernel.clock import Grade
 from simulator.kernel.instant import SECOND_MS, month_of
 from simulator.kernel.money import NANO_USD_PER_CENT
+from simulator.kernel.operation import Principal
 from simulator.kernel.refusal import Refusal
 from simulator.kernel.world import Index, Row, World
 
@@ -62,8 +63,11 @@ def price_nano(model: InferenceModel, input_tokens: int, output_tokens: int, per
     return (input_tokens * model.input_nano + output_tokens * model.output_nano) * percent // 100
 
 
-def check_funds(world: World, organization_id: str) -> None:
-    """Whether anything is available to pay for inference [choice: an empty balance is 402]."""
+def check_funds(world: World, principal: Principal) -> None:
+    """Refuse with 402 where the caller has nothing to pay for inference with: the budget of its key first,
+    then the balance of its organization [choice: an empty one is 402]."""
+    budgets.check(world, principal)
+    organization_id = principal.organization_id
     least = world.settings.whole("inference.min_balance_cents")
     if not metering.available_above(world, organization_id, least):
         available = metering.available_cents(world, organization_id)
@@ -72,8 +76,8 @@ def check_funds(world: World, organization_id: str) -> None:
         )
 
 
-def use(world: World, organization_id: str, **fields: Any) -> InferenceUse:
-    """Let an organization owe for the use of a model."""
+def use(world: World, organization_id: str, *, key_id: str, **fields: Any) -> InferenceUse:
+    """Let an organization owe for the use of a model, and count it against the budget of the key, if any."""
     row = world.put(
         InferenceUse(
             id=world.streams.uuid("inference_use"),
@@ -82,6 +86,7 @@ def use(world: World, organization_id: str, **fields: Any) -> InferenceUse:
             **fields,
         )
     )
+    budgets.count(world, key_id, row.nano_usd)
     metering.owe_inference(world, organization_id, row.nano_usd)
     delay_ms = world.settings.whole("inference.settle_after_s") * SECOND_MS
     due_ms = world.now_ms + delay_ms

@@ -61,12 +61,12 @@ def complete(world: World, request: Request, request_id: str) -> Any:
     problem = completion.fault(endpoint, {**body, "stream": False})
     if problem:
         raise Refusal("bad_request", problem)
-    inference.check_funds(world, organization_id)
+    inference.check_funds(world, principal)
     found = completion.answer(endpoint, body)
     tokens = {"input_tokens": found.input_tokens, "output_tokens": found.output_tokens}
     nano_usd = inference.price_nano(model, **tokens, percent=100)
     fields = {"source_id": request_id, "model": model.id, "requests": 1, "batch": False, "nano_usd": nano_usd}
-    inference.use(world, organization_id, **fields, **tokens)
+    inference.use(world, organization_id, key_id=principal.id, **fields, **tokens)
     access.remember_use(world, principal)
     name = f"{digest_number(request_id):024x}"[:24]
     asked = _Asked(body, model.id, found, name, world.now_ms // SECOND_MS)

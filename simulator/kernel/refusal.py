@@ -80,6 +80,7 @@ CODES: dict[str, Code] = {
     "USER_ACCOUNT_UNSUPPORTED": Code(400, "runners serve GitHub organizations, not personal accounts"),
     # inference
     "insufficient_balance": Code(402, "nothing is available to pay for inference with", fixed=True),
+    "key_budget_exceeded": Code(402, "the API key has spent its budget for inference", fixed=True),
     # keys and people
     "INVALID_KEY": Code(400, "not one OpenSSH public key line"),
     "KEY_EXISTS": Code(409, "the organization has this key already"),

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from simulator.domain import access, people
+from simulator.domain import access, budgets, people
 from simulator.domain.access import (
     SCOPES,
     ApiKey,
@@ -197,7 +197,7 @@ def _invite(world: World, invite: Invite) -> dict[str, Any]:
 
 
 def _key(world: World, key: ApiKey) -> dict[str, Any]:
-    view = {"id": key.id, "name": key.name, "prefix": key.prefix}
+    view = {"id": key.id, "name": key.name, "prefix": key.prefix, **budgets.view(world, key)}
     if key.expires_at_ms is None:
         return view
     days = (key.expires_at_ms - world.now_ms) // DAY_MS

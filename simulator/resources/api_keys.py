@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.domain import access, workload
+from simulator.domain import access, budgets, workload
 from simulator.domain.access import SCOPES, ApiKey
 from simulator.kernel.instant import LATEST_MS, SECOND_MS, iso
 from simulator.kernel.operation import Area, Call
@@ -16,7 +16,7 @@ from simulator.kernel.refusal import Refusal
 from simulator.kernel.target import Target, pick
 from simulator.kernel.world import World
 
-NARROWING = ("budget", "permissions", "restrictions", "serviceAccountId", "template")
+NARROWING = ("permissions", "restrictions", "serviceAccountId", "template")
 """Members of the later surface that would narrow a key [2026-10 sdk]. They are refused: a key that opened
 more than was asked for would let a test pass that must not [choice]."""
 
@@ -29,8 +29,9 @@ area = Area("API Keys", scope="admin")
 @area.operation("listOrgApiKeys")
 def list_org_api_keys(call: Call) -> list[dict[str, Any]]:
     """Newest first; revoked and expired keys stay in the list [2026-07]."""
-    keys = call.world.select(ApiKey, "organization", call.organization_id)
-    return [_summary(key) for key in reversed(keys)]
+    world = call.world
+    keys = world.select(ApiKey, "organization", call.organization_id)
+    return [_summary(world, key) for key in reversed(keys)]
 
 
 @area.operation(
@@ -39,10 +40,12 @@ def list_org_api_keys(call: Call) -> list[dict[str, Any]]:
 def create_org_api_key(call: Call) -> dict[str, Any]:
     """Without scopes a key opens what its maker does: everything, or the scopes of the key that makes it."""
     world, body = call.world, call.body
+    _check_maker(call)
     name = workload.check_name(body["name"])
     _check_narrowing(body)
     scopes = _scopes(call, body.get("scopes"))
     expires_at_ms = _end(world, body.get("expiresInSeconds", 0))
+    limit_nano = _limit(body.get("budget"))
     secret = access.mint(world, world.settings.word("keys.prefix"), "api_key")
     key = access.add_key(
         world,
@@ -54,8 +57,10 @@ def create_org_api_key(call: Call) -> dict[str, Any]:
         expires_at_ms=expires_at_ms,
         note=body.get("note", ""),
     )
-    shown = _summary(key)
-    kept = ("id", "name", "keyPrefix", "scopes", "createdAt", "expiresAt")
+    if limit_nano:
+        budgets.give(world, key, limit_nano, body["budget"].get("period", budgets.DEFAULT_PERIOD))
+    shown = _summary(world, key)
+    kept = ("id", "name", "keyPrefix", "scopes", "createdAt", "expiresAt", "budget")
     view = {member: shown[member] for member in kept if member in shown}
     return {**view, "key": secret, "organizationId": key.organization_id}
 
@@ -82,6 +87,28 @@ def revoke_org_api_key(call: Call) -> None:
 
 
 # -- checks ------------------------------------------------------------------------------------------------
+
+
+def _check_maker(call: Call) -> None:
+    """A key with a budget makes no keys, which could spend more [2026-10 sdk]."""
+    if budgets.has_one(call.world, call.principal):
+        raise Refusal(
+            "forbidden",
+            "the calling key has a budget, and makes no others; call with a session or another key",
+            deniedBy="key",
+            permission="createOrgApiKey",
+        )
+
+
+def _limit(budget: dict[str, Any] | None) -> int | None:
+    """The limit of a new key's budget, in nanoUSD; None where it has none."""
+    if budget is None:
+        return None
+    limit_nano: int = budget["limitNanoUsd"]
+    if not 0 < limit_nano <= budgets.MOST_NANO:
+        most = budgets.MOST_NANO
+        raise Refusal("bad_request", f"budget.limitNanoUsd {limit_nano} is out of bounds; take 1 to {most}")
+    return limit_nano
 
 
 def _check_narrowing(body: dict[str, Any]) -> None:
@@ -132,7 +159,7 @@ def _end(world: World, expires_in_s: int) -> int | None:
 # -- views -------------------------------------------------------------------------------------------------
 
 
-def _summary(key: ApiKey) -> dict[str, Any]:
+def _summary(world: World, key: ApiKey) -> dict[str, Any]:
     """A key without its secret; full access is shown as every documented scope [choice]."""
     view = {
         "id": key.id,
@@ -148,7 +175,7 @@ def _summary(key: ApiKey) -> dict[str, Any]:
         "revokedAt": key.revoked_at_ms,
     }
     view |= {name: iso(moment) for name, moment in moments.items() if moment is not None}
-    return view | ({"note": key.note} if key.note else {})
+    return view | budgets.view(world, key) | ({"note": key.note} if key.note else {})
 
 
 # -- actions -----------------------------------------------------------------------------------------------

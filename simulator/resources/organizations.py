@@ -7,11 +7,11 @@ Owners and admins run an organization; only an owner makes another one, and one 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from simulator.domain import access, people, workload
+from simulator.domain import access, budgets, people, workload
 from simulator.domain.access import FEATURES, Feature, Invite, Membership, Organization, User, membership_of
 from simulator.kernel.instant import DAY_MS, SECOND_MS, iso
 from simulator.kernel.operation import Area, Call
@@ -250,12 +250,20 @@ class MemberSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     role: Literal["owner", "admin", "member", "viewer"]
 
 
+class BudgetSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What an API key may spend on inference."""
+
+    limit_nano_usd: Annotated[int, msgspec.Meta(ge=1, le=budgets.MOST_NANO)]
+    period: budgets.Period = budgets.DEFAULT_PERIOD
+
+
 class KeySpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """An API key. Its name decides its secret, so that a README can print it."""
 
     name: str
     scopes: list[str] | None = None
     expires_in_s: int | None = None
+    budget: BudgetSpec | None = None
 
 
 class OrganizationSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -323,4 +331,6 @@ def _seed_key(world: World, owner: Membership, spec: KeySpec) -> None:
         fields["scopes"] = access.check_scopes(spec.scopes)
     if spec.expires_in_s is not None:
         fields["expires_at_ms"] = world.now_ms + spec.expires_in_s * SECOND_MS
-    access.add_key(world, secret, name=spec.name, **fields)
+    key = access.add_key(world, secret, name=spec.name, **fields)
+    if spec.budget is not None:
+        budgets.give(world, key, spec.budget.limit_nano_usd, spec.budget.period)

@@ -5,7 +5,9 @@ an accept marks it expired or somebody rejects or withdraws it [2026-10 sdk]. It
 the resource can be offered anew [choice].
 
 A resource keeps its id, place, endpoint and status; whoever accepts pays from that moment on. Its snapshots
-stay with those who took them [choice]. `RESOURCES` says what can be offered, and how it is handed over.
+stay with those who took them [choice]; the runner configuration and inference keys that a hand-over drops
+[2026-10 sdk] are none here, since no VM holds any. `RESOURCES` says what can be offered, and how it is handed
+over.
 """
 
 from __future__ import annotations

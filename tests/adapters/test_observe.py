@@ -10,6 +10,7 @@ from contextlib import closing
 from http.client import HTTPConnection
 from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from simulator.adapters.server import Server
@@ -56,6 +57,33 @@ def test_a_stream_goes_on_where_it_broke_off(served: Server, open_client: Callab
     with closing(stream(served, client, "&limit=2", **{"Last-Event-ID": str(serial - 2)})) as connection:
         found = events(connection.getresponse().read())
     assert [int(event["id"]) for event in found] == [serial - 1, serial]
+
+
+def test_a_stream_begins_anew_when_the_world_does(served: Server, open_client: Callable[..., Client]) -> None:
+    client = open_client("socket")
+    for _ in range(3):
+        client.get("/v1/whoami")
+    with closing(stream(served, client, "&limit=1&kind=request")) as connection:
+        response = connection.getresponse()
+        response.readline()
+        client.simulator.reset()
+        client.get("/v1/me")
+        (found,) = events(response.read())
+    assert json.loads(found["data"])["facts"]["operation"] == "getMe"
+
+
+@pytest.mark.parametrize("last", ["1000000", "9" * 5000])
+def test_a_stream_that_is_ahead_begins_with_the_first_entry(
+    served: Server, open_client: Callable[..., Client], last: str
+) -> None:
+    """It broke off before a reset."""
+    client = open_client("socket")
+    with closing(stream(served, client, "&limit=1&kind=request", **{"Last-Event-ID": last})) as connection:
+        response = connection.getresponse()
+        response.readline()
+        client.get("/v1/whoami")
+        (found,) = events(response.read())
+    assert json.loads(found["data"])["facts"]["operation"] == "whoami"
 
 
 def test_a_stream_holds_up_nobody(served: Server, open_client: Callable[..., Client]) -> None:

@@ -21,7 +21,7 @@ BALANCE = "/v1/orgs/{org}/billing/balance"
 
 def use(cloud: Cloud, nano_usd: int, model: str = "qwen3-32b", **more: Any) -> None:
     fields = {"source_id": "batch_x", "requests": 1, "input_tokens": 10, "output_tokens": 5, **more}
-    inference.use(cloud.world, cloud.org, model=model, nano_usd=nano_usd, **fields)
+    inference.use(cloud.world, cloud.org, key_id="", model=model, nano_usd=nano_usd, **fields)
 
 
 def test_a_use_is_pending_at_once_and_debited_a_minute_later(cloud: Cloud) -> None:

@@ -121,7 +121,6 @@ def test_a_key_needs_a_name(cloud: Cloud, name: object) -> None:
 @pytest.mark.parametrize(
     ("member", "value"),
     [
-        ("budget", {"limitNanoUsd": 5}),
         ("permissions", ["vms:read"]),
         ("restrictions", {"ipRanges": ["10.0.0.0/8"]}),
         ("serviceAccountId", "sa_1"),

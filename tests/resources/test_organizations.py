@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from simulator import assets
 from simulator.domain import access
 from simulator.domain.access import FEATURES, ApiKey, Membership, Organization, User
+from simulator.domain.budgets import KeyBudget
 from simulator.domain.metering import Account
 from simulator.fixture import FixtureError, build
 from simulator.kernel.refusal import Refusal
@@ -409,7 +410,10 @@ def test_a_fixture_says_all_there_is_to_an_organization() -> None:
                 "is_provider": True,
                 "account_status": "pending",
                 "members": [{"email": "v@x.example", "role": "viewer"}, *OWNER],
-                "keys": [{"name": "main"}, {"name": "reader", "scopes": ["vms:read"], "expires_in_s": 60}],
+                "keys": [
+                    {"name": "main", "budget": {"limit_nano_usd": 9, "period": "daily"}},
+                    {"name": "reader", "scopes": ["vms:read"], "expires_in_s": 60},
+                ],
             }
         ],
         accounts=[{"organization": "x", "balance_cents": 7}],
@@ -425,6 +429,8 @@ def test_a_fixture_says_all_there_is_to_an_organization() -> None:
     assert world.get(Membership, "org-x/user-v").role == "viewer"
     assert world.get(Account, "org-x").balance_cents == 7
     main, reader = world.rows(ApiKey)
+    (budget,) = world.rows(KeyBudget)
+    assert (budget.id, budget.limit_nano, budget.period) == (main.id, 9, "daily")
     assert (main.scopes, main.expires_at_ms) == (None, None)
     assert (reader.scopes, reader.expires_at_ms) == (("vms:read",), world.now_ms + 60_000)
     assert main.created_by == next(user.id for user in world.rows(User) if user.email == "o@x.example")

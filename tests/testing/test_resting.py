@@ -18,7 +18,7 @@ from simulator.testing.resting import STUCK_LOOKS, Watch
 def one_at_a_time() -> Iterator[None]:
     """A thread has its turn only when the one before it waits."""
     before = sys.getswitchinterval()
-    sys.setswitchinterval(60)
+    sys.setswitchinterval(2)
     yield
     sys.setswitchinterval(before)
 

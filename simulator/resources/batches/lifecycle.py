@@ -63,6 +63,8 @@ class Batch(Row, frozen=True, kw_only=True):
     indexes: ClassVar = {"organization": Index(lambda batch: batch.organization_id)}
 
     organization_id: str
+    made_by: str = ""
+    """The principal whose budget it is counted against."""
     status: str = NEW
     run: int = 0
     endpoint: str
@@ -309,6 +311,7 @@ def _use(world: World, batch: Batch, model: str, answers: list[Answer]) -> Infer
     return inference.use(
         world,
         batch.organization_id,
+        key_id=batch.made_by,
         source_id=batch.id,
         model=model,
         requests=len(answers),

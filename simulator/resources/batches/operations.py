@@ -64,7 +64,7 @@ def create_batch(call: Call) -> dict[str, Any]:
         _check_model(world, body["endpoint"], body["model"])
     batch_id = f"batch_{world.streams.text('batch', 24, BASE62)}"
     file = _input(world, organization_id, body, batch_id)
-    inference.check_funds(world, organization_id)
+    inference.check_funds(world, call.principal)
     if not file.id:
         file = files.add(world, organization_id, file.filename, file.content)
     batch = world.put(
@@ -72,6 +72,7 @@ def create_batch(call: Call) -> dict[str, Any]:
             id=batch_id,
             created_at_ms=world.now_ms,
             organization_id=organization_id,
+            made_by=call.principal.id,
             endpoint=body["endpoint"],
             input_file_id=file.id,
             content=file.content,
