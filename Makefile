@@ -31,7 +31,7 @@ serve: $(RUNTIME) ## install the simulator and start it; options in ARGS="…"
 	$(BIN)/openrelay-simulator serve $(ARGS)
 
 test: lint types programs ## everything: lint, format, layers, types, tests, wheel
-	$(PYTHON) -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
+	$(PYTHON) -m pytest -n auto $(PYTEST_ARGS)
 
 lint: $(DEV) ## ruff's rules, the format and the import layers
 	$(BIN)/ruff check

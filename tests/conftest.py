@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -16,6 +17,28 @@ pytest_plugins = ["pytester", "tests.support.reach"]
 settings.register_profile("steady", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("explore", derandomize=False, deadline=None, max_examples=1000)
 settings.load_profile("steady")
+
+
+TOGETHER = (
+    "tests/architecture/test_wheel.py",
+    "tests/container/test_image.py",
+    "tests/container/test_recipes.py",
+)
+"""Files whose tests share what takes long to make: one process runs them all, and makes it once."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """The mark xdist_group would say the same, but pytest-xdist 3.8 does not hear it under pytest 9.2."""
+    from xdist.scheduler import LoadGroupScheduling  # type: ignore[import-untyped]
+
+    def group(nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if file in TOGETHER else nodeid
+
+    scheduling = LoadGroupScheduling(config, log)
+    scheduling._split_scope = group
+    return scheduling
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -13,10 +13,7 @@ import pytest
 from tests.support import container
 from tests.support.container import ROOT, Container
 
-pytestmark = [
-    pytest.mark.skipif(bool(container.missing()), reason=f"needs {container.missing()}"),
-    pytest.mark.xdist_group("container"),
-]
+pytestmark = pytest.mark.skipif(bool(container.missing()), reason=f"needs {container.missing()}")
 
 STORY = "scenario: 1\ntitle: A story of one's own\nworld: tiny\nseed: 7\n"
 WORLD = "extends: empty\ntitle: A world of one's own\n"
