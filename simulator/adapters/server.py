@@ -55,7 +55,7 @@ class Server:
         self, worlds: Worlds, host: str = "127.0.0.1", port: int = 8080, control_token: str = ""
     ) -> None:
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a queue is no news
-        listening = _listen(host, port)
+        listening = listen(host, port)
         self.host, self.port = listening.getsockname()[:2]
         self.worlds = worlds
         self._thread: Thread | None = None
@@ -81,8 +81,7 @@ class Server:
     @property
     def url(self) -> str:
         """The base URL for a client on this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return base_url(self.host, self.port)
 
     @property
     def busy(self) -> bool:
@@ -203,7 +202,14 @@ def is_loopback(host: str) -> bool:
     return ipaddress.ip_address(host.partition("%")[0]).is_loopback
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def base_url(host: str, port: int) -> str:
+    """Where a client on this machine reaches what listens there."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises CannotListen."""
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -22,6 +22,7 @@ UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b")
 HOMES = {
     "click": ["simulator/adapters/cli/"],
     "freezegun": ["simulator/testing/time_travel.py"],
+    "granian": ["simulator/adapters/fast.py"],
     "httpx": ["simulator/testing/"],
     "hypothesis": ["simulator/strategies.py", "simulator/testing/seeds.py"],
     "faker": ["simulator/generate.py"],

@@ -13,15 +13,24 @@ from simulator.adapters.cli import files, opening
 from simulator.adapters.cli.options import clocked, option, pair, shelved, token
 
 if TYPE_CHECKING:
+    from simulator.adapters.fast import FastServer
+    from simulator.adapters.server import Server
     from simulator.worlds import Opening, Worlds
 
 PROFILES = ("2026-06", "2026-07", "2026-10")
 STRICT = ("off", "warn", "error")
+SERVERS = ("waitress", "granian")
 
 
 @click.command()
 @option("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 in a container.")
 @option("--port", default=8080, type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
+@option(
+    "--server",
+    default="waitress",
+    type=click.Choice(SERVERS),
+    help="granian is faster; it cuts no connections.",
+)
 @clocked("live")
 @option("--world", default="default", help="What the cloud begins as: a bundled world, or a file.")
 @option("--scenario", default="", metavar="NAME|FILE", help="A story that it lives through.")
@@ -43,14 +52,14 @@ def serve(**given: Any) -> None:
     """
     from simulator.adapters.courier import Courier
     from simulator.adapters.greeting import greeting
-    from simulator.adapters.server import CannotListen, Server
+    from simulator.adapters.server import CannotListen
 
     courier = Courier(given["allow_webhooks_to"], dict(given["rewrite_webhooks"]))
     worlds = opening.opened(lambda: _opening(given), courier, given["scenario"])
     loaded = _go_on(worlds, given)
     files.check_place("--save-on-exit", given["save_on_exit"])
     try:
-        server = Server(worlds, given["host"], given["port"], given["control_token"])
+        server = _server(given["server"])(worlds, given["host"], given["port"], given["control_token"])
     except CannotListen as problem:
         raise click.UsageError(f"{problem}; take another with --host or --port") from None
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,6 +68,19 @@ def serve(**given: Any) -> None:
     server.run()
     if given["save_on_exit"]:
         _save_at_the_end(worlds, given)
+
+
+def _server(name: str) -> type[Server | FastServer]:
+    if name == "waitress":
+        from simulator.adapters.server import Server
+
+        return Server
+    try:
+        from simulator.adapters.fast import FastServer
+    except ImportError:
+        told = 'pip install "openrelay-simulator[fast]"'
+        raise click.UsageError(f"--server granian needs a package that is not installed: {told}") from None
+    return FastServer
 
 
 def _opening(given: dict[str, Any]) -> Opening:
