@@ -7,6 +7,7 @@ reads files; what it hands down are plain documents.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -78,8 +79,10 @@ def _places(kind: str) -> list[Path]:
 
 def _find(kind: str, name: str) -> Path | None:
     """The file of a name, in the first folder that has one."""
-    files = (place / f"{name}.yaml" for place in _places(kind) if name in names_in(place))
-    return next(files, None)
+    if Path(name).name != name:
+        return None
+    files = (place / f"{name}.yaml" for place in _places(kind))
+    return next((file for file in files if os.path.isfile(file)), None)  # noqa: PTH113 – a name may be too long
 
 
 def titles(kind: str) -> list[tuple[str, str]]:
@@ -110,7 +113,7 @@ def control_document() -> dict[str, Any]:
 
 def names(kind: str) -> list[str]:
     """What there is of a kind, by name: bundled, and in folders that were added."""
-    return sorted({name for place in _places(kind) for name in names_in(place)})
+    return sorted({file.stem for place in _places(kind) for file in place.glob("*.yaml")})
 
 
 def profile(name: str) -> Settings:
@@ -222,10 +225,6 @@ def _named(kind: str, name: str) -> Path:
 
 def _shortened(text: str) -> str:
     return text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…"
-
-
-def names_in(path: Path) -> list[str]:
-    return sorted(found.stem for found in path.glob("*.yaml"))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from simulator.contract.spec import node_at
 from simulator.domain.events import EVENT_TYPES
 from simulator.domain.faults import SEAMS, lifecycle, placement
 from simulator.kernel.refusal import CODES
+from simulator.kernel.settings import SETTINGS
 from simulator.registry import OPERATIONS
 from simulator.resources.billing.payments import DECLINE_CODES
 
@@ -35,7 +36,7 @@ except ImportError:  # pragma: no cover
 
 Document = dict[str, Any]
 
-PROFILES = ("2026-06", "2026-07", "2026-10")
+PROFILES = SETTINGS["profile"].choices
 SMALL_WORLDS = ("default", "empty", "full", "broke")
 """Bundled worlds that open in no time."""
 LONGEST_S = 600

@@ -15,7 +15,6 @@ from simulator.domain.timeline import Cue
 from simulator.insight.explain import explain
 from simulator.insight.money import leaks, spend_cents
 from simulator.insight.verdict import verdict
-from simulator.kernel.form import FormProblem
 from simulator.kernel.instant import iso
 from simulator.kernel.refusal import Refusal, nearest
 from simulator.kernel.world import World
@@ -53,10 +52,7 @@ def _load(asked: Asked, *, keep: bool) -> dict[str, Any]:
     documents = asked.body.get("items", [asked.body])
 
     def happen(world: World) -> dict[str, Any]:
-        try:
-            rules.load_rules(world, documents, keep=keep)
-        except FormProblem as problem:
-            raise Refusal("bad_request", str(problem)) from None
+        rules.load_rules_or_refuse(world, documents, keep=keep)
         return _faults(world)
 
     loaded: dict[str, Any] = asked.simulator.let("faults.load", {"items": documents}, happen)

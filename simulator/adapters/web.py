@@ -145,7 +145,7 @@ class _App(Flask):
         endpoint, raw_path = self._endpoint(environ, raw_path)
         if endpoint:
             request, refusal = _read(self._worlds.contract, environ, raw_path)
-            return self._worlds.call(msgspec.structs.replace(request, endpoint=endpoint), refusal)
+            return self._call(msgspec.structs.replace(request, endpoint=endpoint), refusal)
         contract = self._control.contract if raw_path.startswith(PREFIX) else self._worlds.contract
         request, refusal = _read(contract, environ, raw_path)
         if raw_path.startswith(PREFIX):
@@ -154,6 +154,10 @@ class _App(Flask):
             return _document_reply(request.method)
         if raw_path == "/" and refusal is None:
             refusal = Refusal("not_found", FRONT)
+        return self._call(request, refusal)
+
+    def _call(self, request: Request, refusal: Refusal | None) -> Reply:
+        """What breaks here is answered by the world too, so that it stands in its journal."""
         try:
             return self._worlds.call(request, refusal)
         except Exception:

@@ -74,13 +74,9 @@ def complete(world: World, request: Request, request_id: str) -> Any:
     return Content(b"".join(stream(asked)), EVENT_STREAM) if body.get("stream") is True else whole(asked)
 
 
-def _create(world: World) -> None:
-    """What the row below names; `complete` does the work."""
-
-
 _CREATE = Operation(
     id="createCompletion",
-    function=_create,
+    function=complete,
     area="Inference",
     scope="inference",
     write=True,

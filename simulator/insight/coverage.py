@@ -19,7 +19,7 @@ from simulator.contract.spec import METHODS
 from simulator.domain.events import EVENT_TYPES, NOT_SENT
 from simulator.domain.faults import placement
 from simulator.kernel.journal import Entry
-from simulator.kernel.machine import SAME, Capacity
+from simulator.kernel.machine import SAME, Capacity, Step
 from simulator.kernel.refusal import CODES
 from simulator.kernel.world import World
 from simulator.registry import AREAS, OPERATIONS
@@ -121,15 +121,16 @@ def _documented_errors() -> Iterator[str]:
 
 
 def _transitions() -> list[str]:
-    names = [
-        _transition(area.machine.name, step.trigger, source, step.target_from(source))
-        for area in AREAS
-        if area.machine
-        for step in area.machine.steps
-        for source in step.sources
-        if step.target != SAME
-    ]
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(name for name, step in _steps() if step.target != SAME))
+
+
+def _steps() -> Iterator[tuple[str, Step]]:
+    """Every row of every table, by the name of each transition that it is."""
+    machines = (area.machine for area in AREAS if area.machine)
+    for machine in machines:
+        for step in machine.steps:
+            for source in step.sources:
+                yield _transition(machine.name, step.trigger, source, step.target_from(source)), step
 
 
 def _transition(kind: str, trigger: str, source: str, target: str) -> str:
@@ -202,11 +203,4 @@ def _moved(world: World, facts: dict[str, Any]) -> Iterator[Behaviour]:
 @cache
 def _placing() -> frozenset[str]:
     """The transitions that take a place on a node."""
-    return frozenset(
-        _transition(area.machine.name, step.trigger, source, step.target)
-        for area in AREAS
-        if area.machine
-        for step in area.machine.steps
-        for source in step.sources
-        if step.capacity is Capacity.claim
-    )
+    return frozenset(name for name, step in _steps() if step.capacity is Capacity.claim)

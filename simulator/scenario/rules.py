@@ -75,6 +75,14 @@ def load_rules(world: World, documents: Sequence[Any], *, keep: bool = True) -> 
     return [world.put(rule) for rule in rules]
 
 
+def load_rules_or_refuse(world: World, documents: Sequence[Any], *, keep: bool = True) -> list[Rule]:
+    """The same for somebody who waits for an answer: what is wrong with them is refused."""
+    try:
+        return load_rules(world, documents, keep=keep)
+    except FormProblem as problem:
+        raise Refusal("bad_request", str(problem)) from None
+
+
 def remove_rules(world: World, rule_id: str | None = None) -> None:
     """Take one rule from a world, or all."""
     if rule_id is not None and world.find(Rule, rule_id) is None:

@@ -19,7 +19,6 @@ from simulator.insight.explain import explain
 from simulator.insight.findings import RULES, ClientFinding, findings
 from simulator.insight.money import Leak, dollars, leaks, spend_cents
 from simulator.insight.verdict import Finding, verdict
-from simulator.kernel.form import FormProblem
 from simulator.kernel.instant import iso
 from simulator.kernel.operation import Request
 from simulator.kernel.refusal import Refusal, nearest
@@ -361,9 +360,10 @@ class Fault(AbstractContextManager["Fault"]):
 
     def __init__(self, openrelay: OpenRelay, document: dict[str, Any]) -> None:
         self._simulator = openrelay.simulator
-        self._known: Rule = self._simulator.let(
-            "faults.load", {"items": [document]}, lambda world: _load(world, document)
+        loaded: list[Rule] = self._simulator.let(
+            "faults.load", {"items": [document]}, lambda world: rules.load_rules_or_refuse(world, [document])
         )
+        self._known = loaded[0]
         self.id = self._known.id
         """What stands in the X-Sim-Fault header of the answers it injects."""
 
@@ -397,13 +397,6 @@ class Fault(AbstractContextManager["Fault"]):
 
     def __exit__(self, *failure: object) -> None:
         self.remove()
-
-
-def _load(world: World, document: dict[str, Any]) -> Rule:
-    try:
-        return rules.load_rules(world, [document])[0]
-    except FormProblem as problem:
-        raise Refusal("bad_request", str(problem)) from None
 
 
 def _check_operation(operation: str | None) -> None:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import urlsplit
 
 from simulator.adapters.web import ABORTED, create_app
+from simulator.testing.wsgi import environ
 
 if TYPE_CHECKING:
     from simulator.testing.cloud import OpenRelay
@@ -75,36 +76,14 @@ class Interception:
         pieces: list[bytes] = []
         broken = False
         application: Any = self._app
-        chunks = application(self._environ(method, url, headers, body), lambda *start: begun.append(start))
+        request = environ(method, url, headers, body, self._prefix)
+        chunks = application(request, lambda *start: begun.append(start))
         try:
             pieces.extend(chunks)
         except ConnectionAbortedError:
             broken = True
         status_line, sent = begun[0][:2]
         return Answer(int(status_line.split()[0]), list(sent), b"".join(pieces), broken)
-
-    def _environ(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-        parts = urlsplit(url)
-        environ: dict[str, Any] = {
-            "REQUEST_METHOD": method,
-            "SCRIPT_NAME": self._prefix,
-            "PATH_INFO": unquote_to_bytes(parts.path.removeprefix(self._prefix) or "/").decode("latin-1"),
-            "QUERY_STRING": parts.query,
-            "SERVER_NAME": parts.hostname,
-            "SERVER_PORT": str(parts.port or 443),
-            "SERVER_PROTOCOL": "HTTP/1.1",
-            "HTTP_HOST": parts.netloc.rpartition("@")[2],
-            "wsgi.url_scheme": parts.scheme,
-            "wsgi.input": io.BytesIO(body),
-            "wsgi.errors": io.StringIO(),
-        }
-        for name, value in headers.items():
-            variable = name.upper().replace("-", "_")
-            if variable not in ("CONTENT_LENGTH", "TRANSFER_ENCODING", "HOST"):
-                environ["CONTENT_TYPE" if variable == "CONTENT_TYPE" else f"HTTP_{variable}"] = value
-        if body:
-            environ["CONTENT_LENGTH"] = str(len(body))
-        return environ
 
 
 Patch = tuple[Any, str, Callable[[Interception, Any], Any]]

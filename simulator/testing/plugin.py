@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -141,15 +141,12 @@ def opened(server: Server, name: str, options: dict[str, Any]) -> Iterator[OpenR
     """A world; what it cannot begin from is told in a line."""
     from simulator.kernel.refusal import Refusal
 
-    try:
-        opening = server.open(name, **options)
-        cloud = opening.__enter__()
-    except (ValueError, Refusal) as problem:
-        pytest.fail(f"openrelay: {problem}", pytrace=False)
-    try:
+    with ExitStack() as stack:
+        try:
+            cloud = stack.enter_context(server.open(name, **options))
+        except (ValueError, Refusal) as problem:
+            pytest.fail(f"openrelay: {problem}", pytrace=False)
         yield cloud
-    finally:
-        opening.__exit__(None, None, None)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from inspect import iscoroutinefunction
@@ -12,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from simulator.domain.events import Outgoing
+from simulator.testing.wsgi import environ
 
 
 class Receiver:
@@ -52,30 +52,9 @@ def is_asgi(app: Any) -> bool:
 
 
 def call_wsgi(app: Any, outgoing: Outgoing) -> int:
-    parts = urlsplit(outgoing.url)
-    environ: dict[str, Any] = {
-        "REQUEST_METHOD": "POST",
-        "SCRIPT_NAME": "",
-        "PATH_INFO": parts.path or "/",
-        "QUERY_STRING": parts.query,
-        "SERVER_NAME": parts.hostname,
-        "SERVER_PORT": str(parts.port or 443),
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "HTTP_HOST": parts.netloc,
-        "CONTENT_LENGTH": str(len(outgoing.body)),
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": parts.scheme,
-        "wsgi.input": io.BytesIO(outgoing.body),
-        "wsgi.errors": io.StringIO(),
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-    }
-    for name, value in outgoing.headers.items():
-        variable = name.upper().replace("-", "_")
-        environ["CONTENT_TYPE" if variable == "CONTENT_TYPE" else f"HTTP_{variable}"] = value
+    request = environ("POST", outgoing.url, outgoing.headers, outgoing.body)
     begun: list[str] = []
-    for _ in app(environ, lambda status, *_: begun.append(status)):
+    for _ in app(request, lambda status, *_: begun.append(status)):
         pass
     return int(begun[0].split()[0])
 

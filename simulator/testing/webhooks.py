@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import datetime
 from threading import Lock, Thread
 from traceback import format_exception
@@ -158,8 +157,7 @@ class Webhooks:
             except BaseException as problem:
                 came.append(problem)
             finally:
-                with suppress(RuntimeError):
-                    done.release()
+                done.release()
 
         Thread(target=run, name="application", daemon=True).start()
         if not done.acquire(timeout=outgoing.timeout_s):

@@ -8,6 +8,7 @@ import pytest
 
 from simulator.adapters.web import create_app
 from simulator.domain import access
+from simulator.hosts import guests
 from simulator.kernel.operation import Request
 from tests.support.cloud import Answer, Cloud
 from tests.support.clusters import run_cluster
@@ -108,6 +109,22 @@ def test_over_http_an_endpoint_is_reached_by_its_host_or_behind_the_control_surf
         "a=b",
         5,
     )
+
+
+def test_a_mistake_of_ours_behind_an_endpoint_is_500_and_stands_in_the_journal(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vm = cloud.run_vm()
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(guests, "visit", broken)
+    client = create_app(cloud.worlds).test_client()
+    answer = client.get(f"/_sim/endpoints/{label_of(vm)}/", headers={"x-api-key": cloud.key})
+    assert answer.status_code == 500
+    newest = next(reversed(cloud.world.journal))
+    assert (newest.kind, newest.facts["status"]) == ("request", 500)
 
 
 def test_other_hosts_are_the_api(cloud: Cloud) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,39 +12,16 @@ from simulator.kernel.refusal import Refusal
 from simulator.resources.provider.lifecycle import NODE_LIFE
 from tests.support.cloud import Cloud
 from tests.support.invariants import check_world
+from tests.support.nodes import free, node, seen
 
 Open = Callable[..., Cloud]
 DAY = 24 * 3600
-
-
-@pytest.fixture
-def empty(open_cloud: Open) -> Iterator[Cloud]:
-    """A cloud with nothing in use; at the end the books still agree."""
-    cloud = open_cloud("empty")
-    yield cloud
-    check_world(cloud.world)
-
-
-def node(cloud: Cloud, hostname: str) -> Node:
-    (found,) = [row for row in cloud.rows(Node) if row.hostname == hostname]
-    assert isinstance(found, Node)
-    return found
 
 
 def subscribed(cloud: Cloud) -> Cloud:
     body = {"name": "all", "url": "http://127.0.0.1:9/hook", "events": []}
     assert cloud.post("/v1/orgs/{org}/webhooks/create", body).status == 200
     return cloud
-
-
-def seen(cloud: Cloud, vm: dict[str, Any]) -> tuple[str, str | None]:
-    shown = cloud.vm(vm["id"])
-    return shown["status"], shown.get("statusReason")
-
-
-def free(cloud: Cloud, model: str) -> int:
-    row = next(row for row in cloud.get("/v1/gpu-availability").body if row["gpuModelId"] == model)
-    return int(row["available"])
 
 
 # -- the table ---------------------------------------------------------------------------------------------

@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from simulator.domain.capacity import Node
 from tests.support.cloud import Cloud
 from tests.support.invariants import check_world
+from tests.support.nodes import free, node, seen
 from tests.support.parties import party
 from tests.support.providers import RTX_4090, enrolled, inventory, token_of
 
 Open = Callable[..., Cloud]
-
-
-@pytest.fixture
-def empty(open_cloud: Open) -> Iterator[Cloud]:
-    """A cloud with nothing in use; at the end the books still agree."""
-    cloud = open_cloud("empty")
-    yield cloud
-    check_world(cloud.world)
-
-
-def node(cloud: Cloud, hostname: str) -> Node:
-    (found,) = [row for row in cloud.rows(Node) if row.hostname == hostname]
-    assert isinstance(found, Node)
-    return found
-
-
-def seen(cloud: Cloud, vm: dict[str, Any]) -> tuple[str, str | None]:
-    shown = cloud.vm(vm["id"])
-    return shown["status"], shown.get("statusReason")
-
-
-def free(cloud: Cloud, model: str) -> int:
-    row = next(row for row in cloud.get("/v1/gpu-availability").body if row["gpuModelId"] == model)
-    return int(row["available"])
 
 
 LEAVING = "node leaving at 2026-06-15T09:03:30.000Z"

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import pytest
 
-from simulator.domain.capacity import Node
 from simulator.kernel.refusal import Refusal
 from tests.support.cloud import Cloud
-from tests.support.invariants import check_world
+from tests.support.nodes import node
 
 SPEC = {"hostname": "new-1", "location": "us-west", "vcpu": 64, "ram_gb": 512, "disk_gb": 4000}
 
 
-@pytest.fixture
-def empty(open_cloud: Callable[..., Cloud]) -> Iterator[Cloud]:
-    """A cloud with nothing in use; at the end the books still agree."""
-    cloud = open_cloud("empty")
-    yield cloud
-    check_world(cloud.world)
-
-
 def kinds(cloud: Cloud, hostname: str) -> list[str]:
-    (found,) = [row for row in cloud.rows(Node) if row.hostname == hostname]
-    return [unit.kind for unit in found.units]
+    return [unit.kind for unit in node(cloud, hostname).units]
 
 
 def placeable(cloud: Cloud, model: str) -> tuple[list[int], list[int]]:
