@@ -22,7 +22,7 @@ EXAMPLES ?= 100
 TIMES ?= 60
 MINUTES ?= 10
 
-.PHONY: help serve test lint types fmt tables conformance explore soak bench bench-quick clean programs install-programs
+.PHONY: help serve test lint types fmt docs tables conformance explore soak bench bench-quick clean programs install-programs
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ types: $(DEV) ## mypy
 fmt: $(DEV) ## repair format, order of imports and what else ruff can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(DEV) ## the manual as a site, in build/manual
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --clean
 
 tables: $(DEV) ## print the tables in the documentation and the schema of scenarios again
 	$(PYTHON) -m tests.support.tables --write

@@ -106,6 +106,7 @@ def presign_file_upload(call: Call) -> dict[str, Any]:
 
 @area.operation("getFile", finds=File)
 def get_file(call: Call, file: File) -> dict[str, Any]:
+    """What is known of it, without its content."""
     return _file(file)
 
 
@@ -124,6 +125,7 @@ def complete_file_upload(call: Call, upload: Upload) -> dict[str, Any]:
 
 @area.operation("getFileContent", finds=File)
 def get_file_content(call: Call, file: File) -> Content:
+    """The bytes as they were uploaded, or the results of a batch."""
     return Content(file.content, "application/octet-stream")
 
 

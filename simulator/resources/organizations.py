@@ -59,6 +59,7 @@ def create_org(call: Call) -> dict[str, Any]:
 
 @area.operation("getOrg")
 def get_org(call: Call) -> dict[str, Any]:
+    """Billing address and tax members stand in it where they were set [2026-10 sdk]."""
     return _organization(call.world.get(Organization, call.organization_id))
 
 

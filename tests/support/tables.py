@@ -28,7 +28,14 @@ from tests.support import sdk
 from tests.support.reach import Documented, documented, read_exercised
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "docs/clients.md", "docs/faults.md", "docs/reference.md", "scenarios/README.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/clients.md",
+    "docs/faults.md",
+    "docs/limits.md",
+    "docs/reference.md",
+    "scenarios/README.md",
+)
 BLOCK = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -206,12 +213,20 @@ def lifecycles() -> str:
     return "\n".join(f"### {machine.name}\n\n```mermaid\n{machine.mermaid()}\n```\n" for machine in machines)
 
 
+def behaviour() -> str:
+    return rows(
+        ("operation", "what it does here"),
+        ((f"`{name}`", " ".join((row.function.__doc__ or "").split())) for name, row in OPERATIONS.items()),
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "operations": operations,
     "control": control,
     "errors": errors,
     "settings": settings,
     "actions": actions,
+    "behaviour": behaviour,
     "faults": faults,
     "scenarios": scenarios,
     "lifecycles": lifecycles,

@@ -85,6 +85,7 @@ def create_batch(call: Call) -> dict[str, Any]:
 
 @area.operation("getBatch", finds=Batch)
 def get_batch(call: Call, batch: Batch) -> dict[str, Any]:
+    """Where it stands; counts go up while records are worked off."""
     return _batch(call.world, batch)
 
 

@@ -47,16 +47,19 @@ def list_clusters(call: Call) -> dict[str, Any]:
     "createCluster", write=True, effects="deploying, replicas provisioning; or pending in the queue"
 )
 def create_cluster(call: Call) -> dict[str, Any]:
+    """All replicas find a place, or none does; with clusters.queue it waits for room instead."""
     return summary(call.world, launch(call))
 
 
 @area.operation("getCluster", finds=Cluster)
 def get_cluster(call: Call, cluster: Cluster) -> dict[str, Any]:
+    """The summary; a terminated cluster can still be read."""
     return summary(call.world, cluster)
 
 
 @area.operation("getClusterDetail", finds=Cluster)
 def get_cluster_detail(call: Call, cluster: Cluster) -> dict[str, Any]:
+    """The summary, its replicas and their health."""
     return detail(call.world, cluster)
 
 
@@ -74,6 +77,7 @@ def scale_cluster(call: Call, cluster: Cluster) -> dict[str, Any]:
 
 @area.operation("stopCluster", write=True, finds=Cluster, effects="→ stopped, replicas too")
 def stop_cluster(call: Call, cluster: Cluster) -> dict[str, Any]:
+    """Every replica ends and its place is free; the cluster can be started again."""
     return summary(call.world, move(call.world, cluster, "stop"))
 
 
@@ -90,6 +94,7 @@ def restart_cluster(call: Call, cluster: Cluster) -> dict[str, Any]:
 
 @area.operation("terminateCluster", write=True, finds=Cluster, effects="→ terminated, replicas too")
 def terminate_cluster(call: Call, cluster: Cluster) -> dict[str, Any]:
+    """At once and for good, with all replicas."""
     return summary(call.world, move(call.world, cluster, "terminate"))
 
 

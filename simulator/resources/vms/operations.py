@@ -58,11 +58,13 @@ def create_vm(call: Call) -> dict[str, Any]:
 
 @area.operation("getVm", finds=Vm)
 def get_vm(call: Call, vm: Vm) -> dict[str, Any]:
+    """The summary; a terminated VM can still be read."""
     return summary(call.world, vm)
 
 
 @area.operation("getVmDetail", finds=Vm)
 def get_vm_detail(call: Call, vm: Vm) -> dict[str, Any]:
+    """The summary and what only its owner sees: how it is reached, what it was made from, its times."""
     return detail(call.world, vm)
 
 
@@ -101,6 +103,7 @@ def get_vm_burn(call: Call, vm: Vm) -> dict[str, Any]:
 
 @area.operation("stopVm", write=True, finds=Vm, effects="→ stopped")
 def stop_vm(call: Call, vm: Vm) -> dict[str, Any]:
+    """Its GPUs are free for others, its disk stays on the node; nothing more is billed."""
     workload.check_feature(call.world, vm.organization_id, "stop", "STOP_DISABLED")
     return summary(call.world, move(call.world, vm, "stop"))
 
@@ -127,6 +130,7 @@ def reboot_vm(call: Call, vm: Vm) -> None:
 
 @area.operation("terminateVm", write=True, finds=Vm, effects="→ terminated")
 def terminate_vm(call: Call, vm: Vm) -> dict[str, Any]:
+    """At once and for good; the last session ends to the second."""
     return summary(call.world, move(call.world, vm, "terminate"))
 
 
@@ -177,6 +181,7 @@ def attach_vm_ssh_key(call: Call, vm: Vm) -> None:
 
 @area.operation("setVmVisibility", write=True, finds=Vm, effects="endpoint opened or closed")
 def set_vm_visibility(call: Call, vm: Vm) -> dict[str, Any]:
+    """Opens or closes the endpoint for those without a key."""
     LIFECYCLE.step(vm.status, "set_visibility", label(vm))
     if call.body["public"]:
         workload.check_feature(call.world, vm.organization_id, "public", "FEATURE_DISABLED")
@@ -187,6 +192,7 @@ def set_vm_visibility(call: Call, vm: Vm) -> dict[str, Any]:
 
 @area.operation("getVmTelegramLink", finds=Vm)
 def get_vm_telegram_link(call: Call, vm: Vm) -> dict[str, Any]:
+    """Only `present` while nothing is linked; action telegram.link links it [choice]."""
     return {"present": bool(vm.telegram), **vm.telegram}
 
 
