@@ -13,6 +13,7 @@ import selectors
 import socket
 import struct
 import sys
+from contextlib import suppress
 from threading import Lock, Thread
 from typing import Any
 
@@ -125,7 +126,8 @@ class Server:
         """End `run`; from any thread or a signal handler, once or more."""
         if not self._stopping:
             self._stopping = True
-            self._wake.pull_trigger()
+            with suppress(OSError):  # other code of this process closed the pipe; it is seen within a second
+                self._wake.pull_trigger()
         if self._thread is not None:
             self._thread.join()
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier, Thread
 from threading import enumerate as threads
+from typing import Any
 
 import pytest
 
@@ -50,6 +53,17 @@ def test_stopping_frees_the_port_and_may_be_done_again() -> None:
         socket.create_connection((server.host, server.port))
     with Server(Worlds(), port=server.port) as again:
         assert again.port == server.port
+
+
+def test_stopping_does_without_the_pipe_that_other_code_has_closed() -> None:
+    server = Server(Worlds(), port=0)
+    server.start()
+    pipe: Any = server._wake
+    with Path(os.devnull).open("rb") as unwritable:
+        os.dup2(unwritable.fileno(), pipe.trigger)
+    server.stop()
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection((server.host, server.port), timeout=PATIENCE_S)
 
 
 def test_everywhere_is_reached_on_loopback_by_a_client_on_this_machine() -> None:

@@ -6,6 +6,7 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,3 +100,54 @@ def test_wheel_is_imported_from_an_empty_folder(installed, tmp_path):
 def test_command_of_the_wheel_runs_in_an_empty_folder(installed, tmp_path):
     printed = run(installed / "bin/openrelay-simulator", "--help", cwd=tmp_path, packages=installed)
     assert "serve" in printed
+
+
+# -- an empty environment
+
+SUITE = """
+import httpx
+import pytest
+
+def test_a_bad_day(openrelay):
+    openrelay.fault(operation="whoami", times=1, do={"reset": True})
+    with pytest.raises(httpx.TransportError):
+        openrelay.client().get("/v1/whoami")
+    assert openrelay.client().get("/v1/whoami").status_code == 200
+"""
+
+
+@pytest.fixture(scope="module")
+def environment(wheel, tmp_path_factory) -> Path:
+    """The folder of commands of a new environment with the wheel and two of its extras in it."""
+    folder = tmp_path_factory.mktemp("environment")
+    run(sys.executable, "-m", "venv", folder, cwd=folder)
+    run(folder / "bin/python", "-m", "pip", "install", "--quiet", f"{wheel}[pytest,fast]", cwd=folder)
+    return folder / "bin"
+
+
+def test_scenarios_and_worlds_come_with_the_package(environment, tmp_path):
+    command = environment / "openrelay-simulator"
+    client = ROOT / "examples/careful_client.py"
+    printed = run(command, "run", "answers-lost", "--", environment / "python", client, cwd=tmp_path)
+    assert "PASSED" in printed
+    assert "large" in run(command, "worlds", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("server", ["waitress", "granian"])
+def test_it_serves_from_an_empty_folder(environment, tmp_path, server):
+    words = ("-m", "simulator", "serve", "--port", "0", "--server", server)
+    with subprocess.Popen(
+        [environment / "python", *words], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            lines: Any = process.stdout
+            url = next(line.split()[-1] for line in lines if "base URL" in line)
+            run(environment / "openrelay-simulator", "wait", "--url", url, cwd=tmp_path)
+        finally:
+            process.terminate()
+
+
+def test_the_plugin_is_there_as_soon_as_it_is_installed(environment, tmp_path):
+    (tmp_path / "test_cloud.py").write_text(SUITE)
+    printed = run(environment / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path)
+    assert "1 passed" in printed
