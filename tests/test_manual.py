@@ -45,8 +45,8 @@ def test_nothing_is_fetched_but_by_whoever_follows_a_link(site: Path) -> None:
 
 def test_the_code_that_a_page_of_examples_points_at_stands_in_it(site: Path) -> None:
     text = (site / "examples/fleet/index.html").read_text("utf-8")
-    for file in ("trainer.py", "autoscaler.py", "events.py"):
-        assert f"examples/fleet/fleet/{file}</code>" in text
+    for file in ("fleet/trainer.py", "fleet/autoscaler.py", "fleet/events.py", "tests/test_trainer.py"):
+        assert f"examples/fleet/{file}</code>" in text
 
 
 def test_the_limits_are_told_of_every_operation() -> None:

@@ -52,7 +52,7 @@ class FastServer:
 
 
 class _Granian(MTServer):
-    """granian with its worker in a thread, which it has for interpreters without a GIL: there is one cloud,
+    """granian with its worker in a thread, which it does where there is no GIL: there is one cloud,
     and one process has it. The socket is ours, so that whoever reads its port finds it open."""
 
     def __init__(self, listening: socket.socket) -> None:
