@@ -42,6 +42,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-calls", action="store_true", help="write what typical calls take anew")
     parser.addoption("--rewrite-golden", action="store_true", help="write the golden journals anew")
 
 
