@@ -12,6 +12,7 @@ PYTHON := $(BIN)/python
 PIP := $(PYTHON) -m pip
 RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
+BENCH := $(VENV)/.bench-installed
 
 # Options for `openrelay-simulator serve`, pytest and the benchmarks:
 #   make serve ARGS="--port 9000"     make test PYTEST_ARGS="-k vms"
@@ -60,8 +61,8 @@ explore: $(DEV) ## the random walks, so many times as far as in the tests: TIMES
 soak: $(DEV) ## mixed load with faults on a live clock: MINUTES=10
 	$(PYTHON) -m tests.support.soak --minutes $(MINUTES)
 
-bench: $(DEV) ## all benchmarks
-	$(PYTHON) -m benchmarks $(ARGS)
+bench: $(BENCH) ## all benchmarks beside other projects' simulators; writes the figures of docs/speed.md
+	$(PYTHON) -m benchmarks --record $(ARGS)
 
 bench-quick: $(DEV) ## the same with fewer rounds and without the fuzz, in a minute
 	$(PYTHON) -m benchmarks --quick $(ARGS)
@@ -70,10 +71,18 @@ clean: ## remove all that make, the tests and the builds leave behind, .venv too
 	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find simulator tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
+# What benchmarks stand beside is left out, with a word, where it cannot be installed.
+$(BENCH): pyproject.toml benchmarks/peers.json | $(DEV) programs
+	-$(PIP) install --quiet --editable ".[dev,bench]"
+	mkdir -p build/peers
+	cp benchmarks/peers.json build/peers/package.json
+	-npm install --silent --no-audit --no-fund --prefix build/peers
+	@touch $@ $(DEV) $(RUNTIME)
+
 # Programs of the system that the tests run: node the TypeScript samples, curl the README, jq the sample in bash;
-# buildah and mmdebstrap build the container's image, without an engine.
-PROGRAMS := node curl jq buildah mmdebstrap ip
-PACKAGES := nodejs curl jq buildah mmdebstrap iproute2
+# buildah and mmdebstrap build the container's image, without an engine; wrk puts load on a server.
+PROGRAMS := node curl jq buildah mmdebstrap ip wrk
+PACKAGES := nodejs curl jq buildah mmdebstrap iproute2 wrk
 
 programs:
 	@$(foreach program,$(PROGRAMS),command -v $(program) >/dev/null &&) true \

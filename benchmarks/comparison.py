@@ -79,6 +79,11 @@ def measure(comparison: Comparison, effort: Effort) -> Measured:
     return Measured(target, what, least[0], least[1], unit, ratio, at_most)
 
 
+def figure(number: float) -> str:
+    """Three digits that count."""
+    return f"{number:.0f}" if number >= 100 else f"{number:.3g}"
+
+
 def seconds_of(call: Callable[[], object]) -> float:
     start = time.perf_counter()
     call()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from itertools import cycle
 
-from benchmarks.comparison import Comparison, Effort, Measure, prepared, repeated
+from benchmarks.comparison import Comparison, Effort, prepared, repeated
 from benchmarks.population import Client, client_of, world_of
 
 CALLS = 60
@@ -21,7 +21,8 @@ def compare(effort: Effort) -> Iterator[Comparison]:
         ours, other = (repeated(look(client), effort) for client in (large, small))
         yield Comparison(10, f"{name} {sizes}", ours, other, AT_MOST)
     for name, use in (("create", create), ("stop", stop)):
-        yield Comparison(10, f"{name} {sizes}", use(large), use(small), AT_MOST)
+        ours, other = (prepared(use(client), CALLS) for client in (large, small))
+        yield Comparison(10, f"{name} {sizes}", ours, other, AT_MOST)
 
 
 def get(client: Client) -> Callable[[], object]:
@@ -37,7 +38,8 @@ def page(client: Client) -> Callable[[], object]:
     return lambda: client.ask(request)
 
 
-def create(client: Client) -> Measure:
+def create(client: Client) -> Callable[[], Callable[[], object]]:
+    """Makes calls that fill the world, from its first moment on."""
     body = {"name": "trainer", "gpuModelId": "rtx-4090", "gpuCount": 1}
     request = client.request("POST", "/v1/orgs/{org}/vms/create", body)
 
@@ -45,10 +47,11 @@ def create(client: Client) -> Measure:
         client.simulator.reset()
         return lambda: client.ask(request)
 
-    return prepared(prepare, CALLS)
+    return prepare
 
 
-def stop(client: Client) -> Measure:
+def stop(client: Client) -> Callable[[], Callable[[], object]]:
+    """Makes calls of which each stops another VM; there are so many as `CALLS` says."""
     client.simulator.reset()
     requests = [client.request("POST", f"/v1/vms/{vm_id}/stop") for vm_id in client.ids("running", CALLS)]
 
@@ -57,4 +60,4 @@ def stop(client: Client) -> Measure:
         waiting = iter(requests)
         return lambda: client.ask(next(waiting))
 
-    return prepared(prepare, CALLS)
+    return prepare

@@ -147,6 +147,11 @@ def compose(path: Path) -> yaml.Node | None:
     return root
 
 
+def text_of(kind: str, name: str) -> str:
+    """The file of a name, as it is written. Raises FixtureError with the nearest right name."""
+    return _named(kind, name).read_text("utf-8")
+
+
 def load_scenario(name_or_file: str) -> dict[str, Any]:
     """A scenario document: a bundled one by its name, anything with a dot or a slash a file. The world it
     names may be a file beside it, not elsewhere.

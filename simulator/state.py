@@ -160,8 +160,14 @@ def _sorted_names(kind: type[msgspec.Struct]) -> list[str]:
     return sorted(kind.__struct_fields__)
 
 
+_SCALARS = {str, int, float, bool, type(None)}
+"""Nearly all values are of these, and JSON has them too."""
+
+
 def _plain(value: Any) -> Any:
     """A value as JSON has it."""
+    if type(value) in _SCALARS:
+        return value
     if isinstance(value, msgspec.Struct):
         return _fields(value)
     if isinstance(value, dict):

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from simulator.kernel.settings import Settings
 from tests.support.tables import BLOCK, DOCUMENTS, FILES, ROOT, TABLES, printed
 
 
@@ -19,6 +20,14 @@ def test_what_is_generated_is_fresh(name: str) -> None:
 def test_every_table_stands_in_a_document() -> None:
     texts = [(ROOT / name).read_text("utf-8") for name in DOCUMENTS]
     assert {found[1] for text in texts for found in BLOCK.findall(text)} == set(TABLES)
+
+
+def test_every_setting_that_a_document_sets_is_one() -> None:
+    texts = [path.read_text("utf-8") for path in [*ROOT.glob("*.md"), *ROOT.glob("*/*.md")]]
+    named = [pair for text in texts for pair in re.findall(r"--set (\w+\.\w+)=([^`\s]+)", text)]
+    assert len(named) > 1
+    for key, value in named:
+        Settings().but({key: value})
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ PLAIN: dict[type[inspect.Type], st.SearchStrategy[Any]] = {
 def test_a_row_of_any_class_comes_back_as_it_was(kind: type[Row], data: st.DataObject) -> None:
     row = data.draw(values_of(inspect.type_info(kind)))
     sent = json.loads(msgspec.json.encode(state._plain(row)))
-    assert state._read(sent, kind) == row
+    assert msgspec.structs.astuple(state._read(sent, kind)) == msgspec.structs.astuple(row)
 
 
 # -- secrets

@@ -11,7 +11,7 @@ import yaml
 from simulator import assets
 from simulator.fixture import FixtureError
 from simulator.kernel.settings import UnknownSetting
-from simulator.scenario.document import ScenarioError
+from simulator.scenario.document import Scenario, ScenarioError
 from simulator.worlds import Opening
 
 Place = tuple[int, int]
@@ -20,6 +20,7 @@ Place = tuple[int, int]
 _MARK = re.compile(r"line (\d+), column (\d+)")
 _PLACED = re.compile(r"(\w+)((?:\[\d+\]|\.\w+)*): ")
 _STEP = re.compile(r"\[(\d+)\]|\.(\w+)")
+_UNKNOWN_SECTION = re.compile("unknown section '(.*?)'")
 _UNKNOWN = re.compile(r"unknown field `(.*?)`")
 
 
@@ -34,8 +35,16 @@ def check_file(file: str) -> str | None:
     except (FixtureError, ScenarioError, UnknownSetting) as problem:
         text = " ".join(str(problem).split())
         line, column = _place(path, text)
-        return f"{file}:{line}:{column}: {text}"
+        return f"{file}:{line}:{column}: {text}{_other_kind(text)}"
     return None
+
+
+def _other_kind(text: str) -> str:
+    """A hint for what is taken for a world and has a section of scenarios."""
+    found = _UNKNOWN_SECTION.search(text)
+    if not found or found[1] not in Scenario.__struct_fields__:
+        return ""
+    return f" A scenario has {found[1]!r}, and begins with the line `scenario: 1`; without it this is a world"
 
 
 def _play(scenario: dict[str, Any]) -> None:

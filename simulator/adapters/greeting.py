@@ -12,7 +12,9 @@ from simulator.engine import Simulator
 from simulator.kernel.operation import Request
 from simulator.worlds import DEFAULT, Worlds
 
-BASE, KEY, ORG, TOKEN = "OPENRELAY_BASE_URL", "OPENRELAY_API_KEY", "ORG_ID", "OPENRELAY_SIM_CONTROL_TOKEN"
+BASE, KEY, ORG = "OPENRELAY_BASE_URL", "OPENRELAY_API_KEY", "ORG_ID"
+URL, TOKEN = "OPENRELAY_SIM_URL", "OPENRELAY_SIM_CONTROL_TOKEN"
+"""What the other commands read."""
 JSON = "-H 'Content-Type: application/json'"
 
 
@@ -27,7 +29,7 @@ def greeting(worlds: Worlds, url: str, token: str, state_file: str = "") -> str:
     for key, secret in full[:1]:
         variables |= {KEY: secret, ORG: key.organization_id}
         calls = _api_calls(_wanted(worlds, simulator, key.organization_id, secret), calls[0])
-    variables |= {TOKEN: token} if token else {}
+    variables |= {URL: url, TOKEN: token} if token else {URL: url}
     lines = [
         f"OpenRelay simulator {__version__}: {_world_line(worlds, simulator, state_file)}",
         "",

@@ -48,6 +48,8 @@ class Outcome(msgspec.Struct, frozen=True):
     """Of all behaviours of the cloud."""
     started_ms: int
     ended_ms: int
+    clock: str
+    """The mode that the clock ended in."""
     rests: bool
     """Whether nothing was under way any more at the end."""
     journal: list[str]
@@ -84,6 +86,7 @@ def rehearse(worlds: Worlds, command: Sequence[str], environment: Mapping[str, s
             met_percent=coverage(met(world, one.genesis)).percent,
             started_ms=one.genesis.now_ms,
             ended_ms=world.now_ms,
+            clock=one.clock.mode,
             rests=rests,
             journal=list(lines(world)),
         )

@@ -7,6 +7,8 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
+ELSEWHERE = "; --url or OPENRELAY_SIM_URL says where it is"
+
 
 class Unreachable(Exception):
     """Nobody answers at the URL, or nobody who speaks as a simulator does."""
@@ -43,7 +45,7 @@ class Remote(NamedTuple):
         try:
             return json.loads(raw)
         except ValueError as problem:
-            raise Unreachable(f"no simulator answers at {self.url}: {problem}") from None
+            raise Unreachable(f"no simulator answers at {self.url}: {problem}{ELSEWHERE}") from None
 
     def _target(self, path: str) -> str:
         base = urlsplit(self.url).path.rstrip("/")
@@ -63,4 +65,4 @@ class Remote(NamedTuple):
             connection.close()
             return response.status, raw
         except (OSError, HTTPException, ValueError) as problem:
-            raise Unreachable(f"no simulator answers at {self.url}: {problem}") from None
+            raise Unreachable(f"no simulator answers at {self.url}: {problem}{ELSEWHERE}") from None

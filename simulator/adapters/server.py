@@ -76,6 +76,7 @@ class Server:
             connection_limit=CONNECTIONS,
             max_request_body_size=LARGEST_BODY,
             asyncore_use_poll=True,
+            clear_untrusted_proxy_headers=False,  # what a proxy says of TLS is wanted
         )
         server.channel_class = _Channel
 
@@ -193,6 +194,15 @@ class _Task(WSGITask):
             self.close_on_finish = True
         except OSError:
             self.close_on_finish = True
+
+    def write(self, data: bytes) -> None:
+        """Header and body leave together: one packet, and a seventh of a call."""
+        if self.wrote_header or not data or len(data) != self.content_length:
+            super().write(data)
+            return
+        self.wrote_header = True
+        self.content_bytes_written = len(data)
+        self.channel.write_soon(self.build_response_header() + data)
 
 
 class _Channel(HTTPChannel):

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from simulator.adapters.rehearse import Outcome
+from simulator.insight.findings import TIMED
 from simulator.insight.money import dollars
 from simulator.insight.story import Moment, clock_text
 
@@ -19,6 +20,11 @@ MOST_MOMENTS = 60
 """Lines of the story; the middle of a longer one is left out."""
 
 LONGEST_COMMAND = 200
+
+UNSEEN_SLEEPS = (
+    "  (a stepped clock does not see what the command sleeps by itself: let it call "
+    "$OPENRELAY_SIM_URL/_sim/clock/advance in place of a sleep, or run it with --clock live --rate 60)"
+)
 
 COLOURS = {
     "request": "cyan",
@@ -49,6 +55,8 @@ def show(console: Console, outcome: Outcome) -> None:
     for finding in outcome.client:
         told = f"[yellow]finding[/yellow] {finding.rule}: {escape(finding.text)} ({escape(finding.says)})"
         console.print(told, highlight=False, soft_wrap=True)
+    if outcome.clock == "stepped" and any(finding.rule in TIMED for finding in outcome.client):
+        console.print(UNSEEN_SLEEPS, highlight=False, soft_wrap=True)
     console.print(f"{outcome.met_percent:.1f} % of the cloud's behaviours met", highlight=False)
     console.print()
     console.print(_word(outcome), highlight=False)

@@ -87,9 +87,7 @@ def masked(value: Any) -> Any:
 def masked_query(query: str) -> str:
     """The same of a query."""
     parts = (part.partition("=") for part in query.split("&"))
-    return "&".join(
-        f"{name}={MASK if _MASKED.search(unquote_plus(name)) else text}" for name, _, text in parts
-    )
+    return "&".join(f"{name}={MASK if _is_masked(unquote_plus(name)) else text}" for name, _, text in parts)
 
 
 @lru_cache(maxsize=2048)

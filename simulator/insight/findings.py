@@ -273,3 +273,5 @@ _LOOKS: dict[str, tuple[str, Callable[[Seen], Found]]] = {
 
 RULES = tuple(_LOOKS)
 """Every rule there is."""
+TIMED = ("ignored-retry-after", "polled-too-often")
+"""Those that look at how much virtual time lies between calls."""

@@ -133,5 +133,7 @@ def nearest(word: str, known: list[str]) -> str:
     close = get_close_matches(word, known, n=1, cutoff=0.5)
     if close:
         return f"; did you mean {close[0]!r}?"
+    if not known:
+        return "; there are none"
     more = ", …" if len(known) > MOST_NAMED else ""
     return f"; known are {', '.join(sorted(known)[:MOST_NAMED])}{more}"

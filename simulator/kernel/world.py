@@ -26,10 +26,11 @@ MOST_PAST = 1000
 """Earlier moments that are kept at the most."""
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
+class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False, eq=False, forbid_unknown_fields=True):
     """Something the cloud keeps. `indexes` says by what it is found; lists read it oldest first.
 
     Rows hold plain values and never each other, so there are no cycles for the garbage collector to look for.
+    A row never changes, another takes its place: it is equal to itself alone, and a view of it can be kept.
     """
 
     indexes: ClassVar[dict[str, Index]] = {}
@@ -199,8 +200,9 @@ class World:
 
     def first(self, kind: type[R], index: str, key: Hashable) -> R | None:
         """The first row of one key, or None."""
-        bucket = self.bucket(kind, index, key)
-        return self.get(kind, bucket[0][-1]) if bucket else None
+        table = self._tables.get(kind)
+        bucket = table.buckets.get((index, key)) if table else None
+        return table.rows[bucket[0][-1]] if table and bucket else None
 
     def keys(self, kind: type[Row], index: str) -> list[Any]:
         """Every key of an index that has a row."""

@@ -1,8 +1,9 @@
-"""Clients that are set up for a cloud: its base URL and its key."""
+"""Clients that are set up for a cloud: its base URL and its key, and no proxy of the environment."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,7 @@ def client(openrelay: OpenRelay, kind: str) -> Any:
 def _httpx(openrelay: OpenRelay, headers: dict[str, str]) -> Any:
     import httpx
 
-    # Without verify=False each would read the machine's certificates, which takes longer than a test.
-    made = httpx.Client(base_url=openrelay.base_url, headers=headers, verify=False)
+    made = httpx.Client(base_url=openrelay.base_url, headers=headers, **_local())
     openrelay.on_close(made.close)
     return made
 
@@ -34,7 +34,15 @@ def _httpx_async(openrelay: OpenRelay, headers: dict[str, str]) -> Any:
     """For whoever opens it to close: `async with openrelay.client("httpx-async") as client`."""
     import httpx
 
-    return httpx.AsyncClient(base_url=openrelay.base_url, headers=headers, verify=False)
+    return httpx.AsyncClient(base_url=openrelay.base_url, headers=headers, **_local())
+
+
+@cache
+def _local() -> dict[str, Any]:
+    """Loopback needs no certificates, and to read the machine's for each client takes longer than a test."""
+    import httpx
+
+    return {"verify": httpx.create_ssl_context(verify=False), "trust_env": False}
 
 
 def _requests(openrelay: OpenRelay, headers: dict[str, str]) -> Any:
@@ -48,6 +56,7 @@ def _requests(openrelay: OpenRelay, headers: dict[str, str]) -> Any:
             return super().request(method, full, *more, **options)
 
     made = Session()
+    made.trust_env = False
     made.headers.update(headers)
     openrelay.on_close(made.close)
     return made

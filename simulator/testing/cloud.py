@@ -194,6 +194,7 @@ class OpenRelay:
         status: int | None = None,
     ) -> None:
         """That an operation was called so many times, or answered with a status so many times."""
+        __tracebackhide__ = True
         least, most = (times, times) if times is not None else (at_least, at_most)
         _check_operation(operation)
         with self.simulator.reading() as world:
@@ -214,6 +215,7 @@ class OpenRelay:
 
     def assert_not_called(self, operation: str, *, status: int | None = None) -> None:
         """That an operation was never called, or never answered with a status."""
+        __tracebackhide__ = True
         self.assert_called(operation, times=0, status=status)
 
     def leaks(self) -> list[Leak]:
@@ -223,6 +225,7 @@ class OpenRelay:
 
     def assert_no_leaks(self) -> None:
         """That nothing is left behind that costs money."""
+        __tracebackhide__ = True
         left = self.leaks()
         if left:
             lines = [f"{leak.text}, since {leak.since} ({leak.id})" for leak in left]
@@ -235,6 +238,7 @@ class OpenRelay:
 
     def assert_spend(self, *, max_cents: int | None = None, min_cents: int = 0) -> None:
         """That so much money was spent."""
+        __tracebackhide__ = True
         spent = self.spend_cents()
         if spent < min_cents or (max_cents is not None and spent > max_cents):
             bounds = (
@@ -251,6 +255,7 @@ class OpenRelay:
 
     def assert_expectations(self) -> None:
         """That every expectation of the scenario holds."""
+        __tracebackhide__ = True
         broken = [finding for finding in self.verdict() if not finding.holds]
         if broken:
             lines = [f"  {finding.expect}: {finding.found}" for finding in broken]
@@ -264,6 +269,7 @@ class OpenRelay:
     def assert_no_findings(self, *but: str) -> None:
         """That the client did nothing of the kind, but for the rules named. Raises ValueError for a rule
         that there is not."""
+        __tracebackhide__ = True
         unknown = sorted(set(but) - set(RULES))
         if unknown:
             raise ValueError(f"no rule {unknown[0]!r}{nearest(unknown[0], list(RULES))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from simulator.insight.money import dollars
@@ -15,15 +16,16 @@ if TYPE_CHECKING:
 MOST_MOMENTS = 20
 
 
-def account(openrelay: OpenRelay, node_id: str) -> str:
-    """The section of a report. It may not hide the failure: where it cannot be written, it says so."""
+def account(openrelay: OpenRelay, node_id: str, scenario: str = "") -> str:
+    """The section of a report; `scenario` is that of --openrelay-scenario. It may not hide the failure: where
+    it cannot be written, it says so."""
     try:
-        return "\n".join(_lines(openrelay, node_id))
+        return "\n".join(_lines(openrelay, node_id, scenario))
     except Exception as problem:
         return f"the account of {openrelay!r} failed: {type(problem).__name__}: {problem}"
 
 
-def _lines(openrelay: OpenRelay, node_id: str) -> list[str]:
+def _lines(openrelay: OpenRelay, node_id: str, scenario: str) -> list[str]:
     with openrelay.simulator.reading() as world:
         story = _story(world)
         span = clock_text(world.now_ms - world.clock.start_ms)
@@ -38,7 +40,7 @@ def _lines(openrelay: OpenRelay, node_id: str) -> list[str]:
     raised = [one.error for one in openrelay.received if one.error]
     return [
         _origin(openrelay),
-        _repeat(openrelay, node_id),
+        _repeat(openrelay, node_id, scenario),
         f"{when}; {spent}",
         *left,
         *broken,
@@ -53,8 +55,11 @@ def _origin(openrelay: OpenRelay) -> str:
     return f"world {opening.fixture}{scenario}, seed {opening.seed}, clock {openrelay.simulator.clock.mode}"
 
 
-def _repeat(openrelay: OpenRelay, node_id: str) -> str:
-    return f"repeat: pytest '{node_id}' --openrelay-seed={openrelay.opening.seed}"
+def _repeat(openrelay: OpenRelay, node_id: str, scenario: str) -> str:
+    options = f"--openrelay-seed={openrelay.opening.seed}"
+    if scenario:
+        options += f" --openrelay-scenario={shlex.quote(scenario)}"
+    return f"repeat: pytest '{node_id}' {options}"
 
 
 def _story(world: World) -> list[str]:

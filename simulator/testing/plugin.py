@@ -165,7 +165,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if clouds:
         from simulator.testing.failure import account
 
-        report.sections += [("OpenRelay", account(cloud, item.nodeid)) for cloud in clouds]
+        scenario = item.config.getoption("--openrelay-scenario") or ""
+        report.sections += [("OpenRelay", account(cloud, item.nodeid, scenario)) for cloud in clouds]
     return report
 
 

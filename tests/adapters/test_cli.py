@@ -31,6 +31,7 @@ from simulator.worlds import DEFAULT, Opening, Worlds
 from tests.support.command import PATIENCE_S, environment, one_line, run
 from tests.support.serving import Serve, Serving
 from tests.support.surface import Surface
+from tests.support.tables import scenario_schema_text
 
 KEY = "vl_rG35kasgZVZZERVZXN7tUZhLHYTVUsQpCabYF35V"
 """The default world's key: the same for ever, so that a README can print it."""
@@ -77,7 +78,7 @@ def test_serve_prints_credentials_and_lines_that_work_when_pasted(serve: Serve) 
     serving = serve("--clock", "manual")
     assert "world default, from fixture default, profile 2026-06, clock manual\n" in serving.printed
     assert serving.exports["OPENRELAY_API_KEY"] == KEY
-    assert serving.exports["OPENRELAY_BASE_URL"] == serving.url
+    assert serving.exports["OPENRELAY_BASE_URL"] == serving.exports["OPENRELAY_SIM_URL"] == serving.url
     assert serving.says("control URL") == serving.url + "/_sim"
     who, free, created, advanced, listed = (paste(serving, line) for line in serving.calls)
     assert who["organizationId"] == serving.org
@@ -375,6 +376,7 @@ def test_a_simulator_that_is_not_there_is_one_line() -> None:
     done = run("advance", "5s", url="http://127.0.0.1:9")
     assert done.returncode == 1
     assert "no simulator answers at http://127.0.0.1:9: " in one_line(done)
+    assert "; --url or OPENRELAY_SIM_URL says where it is" in one_line(done)
     assert "no simulator answers at http://localhost:9: " in one_line(run("reset", url="localhost:9"))
 
 
@@ -419,6 +421,10 @@ def test_each_listing_has_one_line_per_row() -> None:
     assert first_words("actions") == list(ACTIONS)
     assert first_words("settings") == list(SETTINGS)
     assert len(first_words("operations")) == 112
+
+
+def test_the_schema_of_scenarios_can_be_put_beside_them() -> None:
+    assert run("schema").stdout == scenario_schema_text()
 
 
 def test_actions_show_the_schemas_of_what_they_take(sim: Surface) -> None:

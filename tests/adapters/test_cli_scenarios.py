@@ -169,6 +169,22 @@ def test_a_folder_that_is_none_is_one_line() -> None:
 # -- check -------------------------------------------------------------------------------------------------
 
 
+def test_a_scenario_by_its_name_is_printed_with_its_story() -> None:
+    done = run("scenarios", "answers-lost")
+    assert (done.returncode, done.stdout) == (
+        0,
+        (assets.folder("scenarios") / "answers-lost.yaml").read_text(),
+    )
+    assert "did you mean 'answers-lost'?" in run("scenarios", "answer-lost").stderr
+
+
+def test_check_says_what_a_scenario_begins_with(day: Path) -> None:
+    day.write_text(DAY.removeprefix("scenario: 1\n"))
+    done = run("check", day)
+    assert done.returncode == 1
+    assert "begins with the line `scenario: 1`" in done.stderr
+
+
 def test_check_says_which_files_are_scenarios(day: Path) -> None:
     world = day.parent / "world.yaml"
     world.write_text("extends: default\n", "utf-8")

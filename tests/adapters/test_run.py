@@ -70,6 +70,24 @@ def shown(done: subprocess.CompletedProcess[str]) -> Any:
 # -- the verdict -------------------------------------------------------------------------------------------
 
 
+def test_findings_about_time_say_what_a_stepped_clock_does_not_see(day: Any) -> None:
+    busy = {"on": "request", "operation": "listOrgVms", "times": 1}
+    faults = [{**busy, "do": {"respond": {"status": 429, "retry_after": 60}}}]
+    script = """
+for _ in range(2):
+    try:
+        ask("GET", f"/v1/orgs/{ORG}/vms")
+    except OSError:
+        print("refused")
+"""
+    told = " ".join(rehearse(day(faults=faults), script).stdout.split())
+    assert "finding ignored-retry-after" in told
+    assert "a stepped clock does not see what the command sleeps by itself" in told
+    live = rehearse(day(faults=faults), script, "--clock", "live")
+    assert "finding ignored-retry-after" in live.stdout
+    assert "stepped clock" not in live.stdout
+
+
 def test_the_verdict_tells_what_happened_what_was_expected_and_what_it_costs(day: Any) -> None:
     expect = [{"calls": "createVm", "count": 1}, {"leaks": 0}]
     done = rehearse(day(expect=expect), "create()")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from flask import Response
+from flask import Response, request, request_started
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -109,6 +109,23 @@ def test_the_key_decides_which_world_answers(client: Client, open_client: Open) 
 def test_a_strange_host_header_is_no_matter_to_the_api(client: Client) -> None:
     assert client.get("/v1/me", host="exa mple:99999").status == 200
     assert client.get("/v1/me", host="api.openrelay.inc").status == 200
+
+
+def test_who_listens_to_flasks_signals_hears_of_each_request() -> None:
+    app, heard = create_app(), []
+
+    def listen(sender: object, **more: object) -> None:
+        heard.append(request.path)
+
+    with request_started.connected_to(listen, app):
+        app.test_client().get("/v1/me")
+    app.test_client().get("/health")
+    assert heard == ["/v1/me"]
+
+
+def test_a_proxy_that_ends_tls_is_believed(client: Client) -> None:
+    answer = client.post("/v1/files/presign", {"bytes": 1}, host="sim.example", x_forwarded_proto="https")
+    assert answer.body["put_url"].startswith("https://sim.example/_sim/uploads/")
 
 
 def test_the_application_is_flask_with_its_hooks_and_its_test_client() -> None:

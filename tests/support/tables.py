@@ -11,9 +11,11 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from benchmarks.comparison import Measured, figure
 from simulator import assets
 from simulator.contract import Contract, OperationSpec
 from simulator.dispatch import CREDENTIAL_KINDS
@@ -34,6 +36,7 @@ DOCUMENTS = (
     "docs/faults.md",
     "docs/limits.md",
     "docs/reference.md",
+    "docs/speed.md",
     "scenarios/README.md",
 )
 BLOCK = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -220,6 +223,44 @@ def behaviour() -> str:
     )
 
 
+def speed() -> str:
+    return rows(
+        ("target", "ours / other", "ours", "other", "ratio", "bound"),
+        (
+            (
+                row["target"],
+                row["what"],
+                f"{figure(row['ours'])} {row['unit']}",
+                f"{figure(row['other'])} {row['unit']}",
+                f"**{figure(row['ratio'])}**" + (" missed" if Measured(**row).missed else ""),
+                "" if row["at_most"] is None else f"{row['at_most']:.3g}",
+            )
+            for row in _measured()["comparisons"]
+        ),
+    )
+
+
+def growth() -> str:
+    """Curves with the same numbers of things are one table."""
+    curves = _measured()["curves"]
+    tables = []
+    for of in dict.fromkeys(curve["of"] for curve in curves):
+        lines = [curve for curve in curves if curve["of"] == of]
+        sizes = [f"{int(size):,} {of}" for size in lines[0]["points"]]
+        body = (
+            [line["what"], *(f"{figure(cost * 1e3)} ms" for cost in line["points"].values())]
+            for line in lines
+        )
+        tables.append(rows(("", *sizes), body))
+    return "\n".join(tables)
+
+
+def _measured() -> dict[str, Any]:
+    """The newest record of `make bench`."""
+    record: dict[str, Any] = json.loads((ROOT / "docs" / "speed.json").read_text("utf-8"))
+    return record
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "operations": operations,
     "control": control,
@@ -229,7 +270,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "behaviour": behaviour,
     "faults": faults,
     "scenarios": scenarios,
+    "growth": growth,
     "lifecycles": lifecycles,
+    "speed": speed,
     "python-sdk": python_sdk,
 }
 

@@ -17,6 +17,15 @@ def test_a_client_knows_base_url_and_key(openrelay: OpenRelay, kind: str) -> Non
     assert client.get(f"{openrelay.base_url}/v1/whoami").status_code == 200
 
 
+@pytest.mark.parametrize("kind", ["httpx", "requests"])
+def test_a_proxy_of_the_environment_is_not_asked(
+    openrelay: OpenRelay, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    assert openrelay.client(kind).get("/v1/whoami").status_code == 200
+
+
 @pytest.mark.asyncio
 async def test_an_asynchronous_client_too(openrelay: OpenRelay) -> None:
     async with openrelay.client("httpx-async") as client:

@@ -271,6 +271,16 @@ def test_a_failed_test_tells_what_happened_in_the_cloud(pytester: Pytester, opti
     assert "vl_" not in output.split("- OpenRelay -")[1]
 
 
+def test_the_line_that_repeats_a_test_names_the_scenario_of_the_command_line(pytester: Pytester) -> None:
+    body = "def test_one(openrelay): openrelay.assert_called('createVm')\n"
+    result = run(pytester, body, "--openrelay-scenario=answers-lost")
+    result.assert_outcomes(failed=1)
+    output = result.stdout.str()
+    assert "::test_one' --openrelay-seed=0 --openrelay-scenario=answers-lost" in output
+    assert "createVm: at least 1 wanted, 0 found" in output
+    assert "simulator/testing/cloud.py" not in output, "what asserts is not shown line by line"
+
+
 def test_a_test_that_passes_tells_nothing(pytester: Pytester) -> None:
     result = run(pytester, "def test_one(openrelay): openrelay.advance(1)\n", "-rA")
     result.assert_outcomes(passed=1)

@@ -15,11 +15,19 @@ from simulator.adapters.cli.options import shelved
 
 @click.command()
 @shelved
-def scenarios() -> None:
-    """List the scenarios, for run and serve --scenario."""
+@click.argument("name", required=False)
+def scenarios(name: str | None) -> None:
+    """List the scenarios, for run and serve --scenario; with a NAME, print its story."""
     from simulator import assets
+    from simulator.fixture import FixtureError
 
-    _table(assets.titles("scenarios"))
+    if name is None:
+        _table(assets.titles("scenarios"))
+        return
+    try:
+        click.echo(assets.text_of("scenarios", name), nl=False)
+    except FixtureError as problem:
+        raise click.UsageError(str(problem)) from None
 
 
 @click.command()
@@ -95,6 +103,14 @@ def openapi(control: bool) -> None:
 
 
 @click.command()
+def schema() -> None:
+    """Print the JSON schema of scenario files, for an editor."""
+    from simulator import assets
+
+    click.echo((assets.PACKAGE / "scenario.schema.json").read_text("utf-8"), nl=False)
+
+
+@click.command()
 @shelved
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
 def check(files: tuple[str, ...]) -> None:
@@ -118,4 +134,4 @@ def _table(rows: Iterable[tuple[object, ...]]) -> None:
         click.echo("  ".join(cells).rstrip())
 
 
-COMMANDS = (scenarios, worlds, actions, faults, settings, operations, openapi, check)
+COMMANDS = (scenarios, worlds, actions, faults, settings, operations, openapi, schema, check)

@@ -24,9 +24,13 @@ from simulator.adapters.cli.options import clocked, option, pair, shelved
 def run(scenario: str, command: tuple[str, ...], **given: Any) -> None:
     """Let COMMAND live through SCENARIO, a bundled one or a file, and print the verdict.
 
-    COMMAND finds the simulator by OPENRELAY_BASE_URL, OPENRELAY_API_KEY and ORG_ID. Exit code 0 says that all
-    expectations hold and the command ended well, 1 that an expectation does not hold; otherwise it is the
-    command's own. Write -- before COMMAND, or its options are taken for those of run.
+    COMMAND finds the simulator by OPENRELAY_BASE_URL, OPENRELAY_SIM_URL, OPENRELAY_API_KEY and ORG_ID. What
+    it sleeps by itself takes real time, and moves the clock only with --clock live, where --rate 60 makes a
+    second a minute. When it has ended, the cloud goes on until nothing is under way.
+
+    Exit code 0 says that all expectations hold and the command ended well, 1 that an expectation does not
+    hold; otherwise it is the command's own. Write -- before COMMAND, or its options are taken for those of
+    run.
     """
     from rich.console import Console
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from simulator.domain import metering, products
@@ -16,32 +17,38 @@ GB = 10**9
 
 def summary(world: World, vm: Vm) -> dict[str, Any]:
     """Every member that real clients need is there in every status [client]; a CPU VM's model reads `cpu`."""
+    model = world.get(products.GpuModel, vm.shape.gpu_model_id) if vm.shape.gpus else None
+    shown_id = products.shown_model_id(world.settings, model) if model else "cpu"
+    return _summary(vm, current_rate_cents(world, vm), model, shown_id, _notice(world, vm)).copy()
+
+
+@lru_cache(maxsize=4096)
+def _summary(
+    vm: Vm, price_cents: int, model: products.GpuModel | None, model_id: str, notice: str
+) -> dict[str, Any]:
+    """The same VMs are listed again and again: to write each down anew would be half of a page."""
     view: dict[str, Any] = {
         "id": vm.id,
         "organizationId": vm.organization_id,
         "name": vm.name,
         "status": vm.status,
-        "gpuModelId": "cpu",
-        "gpuModelName": "CPU",
+        "gpuModelId": model_id,
+        "gpuModelName": model.name if model else "CPU",
         "gpuCount": vm.shape.gpus,
         "resourceSize": vm.resource_size,
         "tier": vm.shape.tier,
         "diskSizeGb": vm.disk_gb,
         "endpointUrl": endpoint_url(vm),
-        "pricePerHourCents": current_rate_cents(world, vm),
+        "pricePerHourCents": price_cents,
         "public": vm.public,
         "serviceType": vm.service_type,
         "createdAt": iso(vm.created_at_ms),
         "imageUrl": vm.image_url,
     }
-    if vm.shape.gpus:
-        model = world.get(products.GpuModel, vm.shape.gpu_model_id)
-        view["gpuModelId"] = products.shown_model_id(world.settings, model)
-        view["gpuModelName"] = model.name
+    if model:
         view["gpuManufacturer"] = model.manufacturer
-    reason = _notice(world, vm) or vm.reason
-    if reason:
-        view["statusReason"] = reason
+    if notice or vm.reason:
+        view["statusReason"] = notice or vm.reason
     if vm.stage:
         view["provisioningStage"] = vm.stage
     return view
