@@ -132,7 +132,7 @@ class _Exchange:
 
     def meet_fault(self) -> Reply:
         """Answer as the fault that strikes has it; marked, so that nobody takes it for a bug of ours."""
-        hit = None if self.spec is None else strike_request(self.world, self.spec.id, self._values())
+        hit = None if self.spec is None else strike_request(self, self.spec.id, self._values())
         if hit is None:
             return self.answer()
         self.facts["fault"] = hit.rule_id

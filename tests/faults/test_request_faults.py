@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from simulator.domain.faults.rules import Rule
 from simulator.engine import ClockState
 from simulator.kernel.operation import Reply, Request, Wire
 from simulator.scenario.rules import load_rules, remove_rules
@@ -213,6 +214,20 @@ def test_rate_limit_lets_some_pass_and_says_when_the_next_may_come(cloud, on_lis
     assert cloud.get(LIST).headers["Retry-After"] == "1"
     cloud.advance(1)
     assert cloud.get(LIST).status == 200
+
+
+def test_what_a_rate_limit_lets_pass_is_not_struck(cloud, on_list):
+    (rule,) = on_list({"rate_limit": {"per_minute": 6, "burst": 2}})
+    answers = [cloud.get(LIST) for _ in range(4)]
+    assert ["X-Sim-Fault" in answer.headers for answer in answers] == [False, False, True, True]
+    assert len(cloud.entries("fault")) == 2
+    assert cloud.world.get(Rule, rule.id).hits == 2
+
+
+def test_a_rule_behind_a_rate_limit_has_its_turn_with_what_passes(cloud, on_list):
+    on_list({"rate_limit": {"per_minute": 6}})
+    on_list({"respond": {"status": 418}}, id="behind")
+    assert [cloud.get(LIST).status for _ in range(2)] == [418, 429]
 
 
 def test_rate_limit_counts_each_caller_by_itself(cloud, on_list):

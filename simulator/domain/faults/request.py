@@ -11,7 +11,7 @@ from typing import Annotated, Any, Protocol
 import msgspec
 
 from simulator.domain import limits
-from simulator.domain.faults.rules import DEFAULT_LAG_S, Fault, Hit, strike
+from simulator.domain.faults.rules import DEFAULT_LAG_S, Fault, Hit, about_to_strike, struck
 from simulator.kernel.operation import Reply, Wire
 from simulator.kernel.refusal import Refusal
 from simulator.kernel.world import World
@@ -58,6 +58,10 @@ class Exchange(Protocol):
 
 class RequestFault(Fault, frozen=True):
     """A fault that stands around an exchange."""
+
+    def spares(self, exchange: Exchange, rule_id: str) -> bool:
+        """Whether it lets this one pass, as if the rule were not there."""
+        return False
 
     def meet(self, exchange: Exchange, rule_id: str) -> Reply:
         raise NotImplementedError
@@ -172,12 +176,20 @@ class RateLimit(RequestFault, frozen=True):
     per_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 60
     burst: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1
 
+    def spares(self, exchange: Exchange, rule_id: str) -> bool:
+        return self._refusal(exchange, rule_id) is None
+
     def meet(self, exchange: Exchange, rule_id: str) -> Reply:
+        refusal = self._refusal(exchange, rule_id)
+        return exchange.refuse(refusal) if refusal else exchange.answer()
+
+    def _refusal(self, exchange: Exchange, rule_id: str) -> Refusal | None:
+        """None where there is a token, which is then taken."""
         try:
             limits.take(exchange.world, f"{rule_id}/{exchange.caller}", self.per_minute, self.burst)
         except Refusal as refusal:
-            return exchange.refuse(refusal)
-        return exchange.answer()
+            return refusal
+        return None
 
 
 class Stale(RequestFault, frozen=True):
@@ -219,9 +231,13 @@ EFFECTS: dict[str, type[RequestFault]] = {
 }
 
 
-def strike_request(world: World, operation_id: str, values: dict[str, Any]) -> Hit | None:
+def strike_request(exchange: Exchange, operation_id: str, values: dict[str, Any]) -> Hit | None:
     """The fault that strikes a request; `values` are those of its path, query and body."""
-    return strike(world, "request", EFFECTS, {"operation": operation_id}, values)
+    world, facts = exchange.world, {"operation": operation_id}
+    for rule, effect in about_to_strike(world, "request", EFFECTS, facts, values):
+        if not effect.spares(exchange, rule.id):
+            return struck(world, rule, effect, facts)
+    return None
 
 
 def _through(reply: Reply, wire: Wire) -> Reply:

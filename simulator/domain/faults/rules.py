@@ -6,8 +6,8 @@ world, so that a fork, a saved state and a checkpoint have its counts; chance co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 import msgspec
 
@@ -30,6 +30,9 @@ def _in_order(rule: Rule) -> tuple[int, str]:
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A kind of fault; its fields are the arguments."""
+
+
+F = TypeVar("F", bound=Fault)
 
 
 class Rule(Row, frozen=True, kw_only=True):
@@ -94,9 +97,21 @@ def strike(
 
     `facts` are what selectors match, the values or fields of `what` are what `where` does.
     """
+    found = next(about_to_strike(world, seam, effects, facts, what), None)
+    return found and struck(world, *found, facts)
+
+
+def about_to_strike(
+    world: World,
+    seam: str,
+    effects: Mapping[str, type[F]],
+    facts: Mapping[str, str],
+    what: Mapping[str, Any] | msgspec.Struct,
+) -> Iterator[tuple[Rule, F]]:
+    """The rules whose turn it is, one after the other, until one strikes."""
     rules = world.bucket(Rule, "seam", seam)
     if not rules:
-        return None
+        return
     values = msgspec.structs.asdict(what) if isinstance(what, msgspec.Struct) else what
     for entry in rules:
         rule = world.get(Rule, entry[-1])
@@ -105,10 +120,14 @@ def strike(
             continue
         rule = world.tally(rule, seen=rule.seen + 1)
         if rule.seen > rule.after and _chance(world, rule):
-            world.tally(rule, hits=rule.hits + 1)
-            serial = world.note("fault", rule=rule.id, seam=seam, fault=rule.name, **facts)
-            return Hit(rule.id, msgspec.convert(rule.arguments, effects[rule.name]), serial)
-    return None
+            yield rule, msgspec.convert(rule.arguments, effects[rule.name])
+
+
+def struck(world: World, rule: Rule, effect: Fault, facts: Mapping[str, str]) -> Hit:
+    """Count a rule that strikes, and write it down."""
+    world.tally(rule, hits=rule.hits + 1)
+    serial = world.note("fault", rule=rule.id, seam=rule.seam, fault=rule.name, **facts)
+    return Hit(rule.id, effect, serial)
 
 
 def look_back(world: World) -> None:
