@@ -15,6 +15,7 @@ from simulator.kernel.world import World
 MOST_CHAINS = 50
 """The newest; older ones are left out, and counted."""
 DEEPEST = 100
+EXPLAINED = "; it explains the id of a resource, a delivery, an event, a session or a rule, and a requestId"
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -51,7 +52,7 @@ def explain(world: World, wanted: str) -> Explanation:
     about = [entry for entry in world.journal if _is_about(entry, wanted)]
     if not about:
         dropped = world.journal.dropped
-        text = f"; {dropped} older entries are gone" if dropped else ""
+        text = f"; {dropped} older entries are gone" if dropped else EXPLAINED
         raise Refusal("not_found", f"the journal says nothing of {wanted[:80]!r}{text}")
     known = {entry.serial: entry for entry in world.journal}
     shown = about[-MOST_CHAINS:]

@@ -70,7 +70,7 @@ def _counted(world: World, expectation: Expectation, subject: str) -> tuple[int,
         return _resources(world, expectation)
     count, one, many = COUNTED[subject]
     number = count(world, expectation)
-    return number, _number_of(number, one, many)
+    return number, _number_of(number, one, many) + ("" if number else _others(world, expectation))
 
 
 def _number_of(number: int, one: str, many: str) -> str:
@@ -138,6 +138,16 @@ def _entries(world: World, kind: str, of_type: Any, name: Any) -> Iterator[Entry
             continue
         if not names or like(_name_of(world, entry.facts["resource"]), names):
             yield entry
+
+
+def _others(world: World, expectation: Expectation) -> str:
+    """Whom the same happened to, where it happened to nobody of the name that is expected."""
+    kind, of_type = ("event", expectation.event) if expectation.event else ("delivery", expectation.delivered)
+    if not (of_type and expectation.name):
+        return ""
+    names = {_name_of(world, entry.facts["resource"]) for entry in _entries(world, kind, of_type, None)}
+    shown = ", ".join(repr(name) for name in sorted(names)[:MOST_NAMED])
+    return f"; such of {shown}" if names else ""
 
 
 def _name_of(world: World, row_id: str) -> str:

@@ -149,8 +149,8 @@ def _fault(form: RuleForm) -> tuple[str, dict[str, Any]]:
     ((name, given),) = form.do.items()
     if name not in effects:
         elsewhere = [seam for seam, others in SEAMS.items() if name in others]
-        hint = f"; it is a fault of on: {elsewhere[0]}" if elsewhere else nearest(name, list(effects))
-        raise FormProblem(f"no fault {name!r} of on: {form.on}{hint}", "do")
+        hint = f"; it is one of the seam {elsewhere[0]}" if elsewhere else nearest(name, list(effects))
+        raise FormProblem(f"no fault {name!r} at the seam {form.on}{hint}", "do")
     arguments = {} if given is True or given is None else given
     if not isinstance(arguments, dict):
         raise FormProblem(f"{given!r:.80} is no mapping of arguments; write true, or {{…}}", f"do.{name}")

@@ -90,7 +90,7 @@ def test_a_scenario_with_a_world_beside_it(serve: Serve, day: Path) -> None:
         (("--scenario", "./none.yaml"), "none.yaml: No such file"),
         (("--scenario", "node-lost", "--world", "full"), "brings a world of its own; leave out --world"),
         (("--scenario", "node-lost", "--set", "billing.tik_s=1"), "did you mean 'billing.tick_s'?"),
-        (("--scenario", "{bad}"), "{bad}: faults[0].do: no fault 'respnd' of on: request; did you mean"),
+        (("--scenario", "{bad}"), "{bad}: faults[0].do: no fault 'respnd' at the seam request; did you mean"),
         (("--scenario", "{day}", "--state", "{state}"), "leave out --scenario"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

@@ -50,3 +50,12 @@ def test_what_there_is_too_much_of_is_told_with_its_status():
     world = {"vms": [{"name": name, "organization": "acme", "size": "small"} for name in ("a", "b")]}
     client = lived([{"resource": "vm", "status": "running", "count": 0}], world_overrides=world)
     assert [one.found for one in client.verdict()] == ["2 vms; 'a' is running; 'b' is running"]
+
+
+def test_an_event_of_another_name_is_told():
+    client = lived(
+        [{"event": "vm.running", "name": "trainer"}, {"event": "vm.terminated", "name": "trainer"}]
+    )
+    client.launch("mine")
+    client.sleep(120)
+    assert [one.found for one in client.verdict()] == ["0 events; such of 'mine'", "0 events"]

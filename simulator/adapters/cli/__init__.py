@@ -30,7 +30,8 @@ def main() -> None:
 @click.group(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="openrelay-simulator")
 def commands() -> None:
-    """An offline simulator of the OpenRelay GPU cloud."""
+    """An offline simulator of the OpenRelay GPU cloud. `serve` starts it; the others list, check, rehearse,
+    or talk to one that runs."""
     known = [
         str(row.envvar) for command in commands.commands.values() for row in command.params if row.envvar
     ]

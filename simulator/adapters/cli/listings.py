@@ -17,7 +17,7 @@ from simulator.adapters.cli.options import shelved
 @shelved
 @click.argument("name", required=False)
 def scenarios(name: str | None) -> None:
-    """List the scenarios, for run and serve --scenario; with a NAME, print its story."""
+    """List the scenarios, or print that of a NAME. run and serve take them."""
     from simulator import assets
     from simulator.fixture import FixtureError
 
@@ -42,7 +42,7 @@ def worlds() -> None:
 @click.command()
 @click.option("--schemas", is_flag=True, help="One JSON object a line, with the schema of what it takes.")
 def actions(schemas: bool) -> None:
-    """List what the outside world can do, for POST /_sim/actions/NAME."""
+    """List what the outside world can do. POST /_sim/actions/NAME lets it happen."""
     from simulator.registry import ACTIONS
 
     if schemas:
@@ -114,7 +114,7 @@ def schema() -> None:
 @shelved
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
 def check(files: tuple[str, ...]) -> None:
-    """Say whether FILES describe worlds and scenarios; exit code 1 when one does not."""
+    """Say whether FILES describe worlds and scenarios. Exit code 1 when one does not."""
     from simulator.adapters.check import check_file, is_scenario
 
     problems = {file: check_file(file) for file in files}

@@ -22,7 +22,7 @@ from simulator.adapters.cli.options import clocked, option, pair, shelved
 @option("--set", multiple=True, type=pair, metavar="KEY=VALUE", help="A setting; `settings` lists them.")
 @option("--journal", default="", metavar="FILE", help="Where to write all that happened, a line each.")
 def run(scenario: str, command: tuple[str, ...], **given: Any) -> None:
-    """Let COMMAND live through SCENARIO, a bundled one or a file, and print the verdict.
+    """Let COMMAND live through SCENARIO and print the verdict. It is a bundled one or a file.
 
     COMMAND finds the simulator by OPENRELAY_BASE_URL, OPENRELAY_SIM_URL, OPENRELAY_API_KEY and ORG_ID. What
     it sleeps by itself takes real time, and moves the clock only with --clock live, where --rate 60 makes a

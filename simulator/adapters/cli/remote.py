@@ -42,7 +42,7 @@ def _ask(ask: Callable[..., Any], *call: Any) -> Any:
 @at
 @option("--timeout", default="30s", type=span, help="How long to wait.")
 def wait(url: str, timeout: int) -> None:
-    """Wait until a simulator answers; exit code 1 when it does not in time."""
+    """Wait until a simulator answers. Exit code 1 when it does not in time."""
     from simulator.adapters.remote import Refused, Remote, Unreachable
 
     until_s = time.monotonic() + timeout / 1000
@@ -65,7 +65,7 @@ def wait(url: str, timeout: int) -> None:
 @click.option("--to", metavar="MOMENT", help="A moment such as 2026-07-01T00:00:00Z.")
 @reaches
 def advance(seconds: int | None, **given: Any) -> None:
-    """Let time pass by a SPAN such as 90s, and make the deliveries that fall due."""
+    """Let time pass, by a SPAN such as 90s. The deliveries that fall due are made."""
     ways = {
         "seconds": None if seconds is None else seconds / 1000,
         "to": given["to"],
