@@ -254,9 +254,12 @@ class OpenRelay:
             return verdict(world, self.simulator.genesis)
 
     def assert_expectations(self) -> None:
-        """That every expectation of the scenario holds."""
+        """That every expectation of the scenario holds. Raises ValueError where there is none."""
         __tracebackhide__ = True
-        broken = [finding for finding in self.verdict() if not finding.holds]
+        found = self.verdict()
+        if not found:
+            raise ValueError("nothing is expected: the world lives in no scenario that has expectations")
+        broken = [finding for finding in found if not finding.holds]
         if broken:
             lines = [f"  {finding.expect}: {finding.found}" for finding in broken]
             raise AssertionError("expectations of the scenario that do not hold:\n" + "\n".join(lines))

@@ -33,7 +33,7 @@ CLIENTS = 8
 MOST_VMS = 4
 """Of a client at a time; more are terminated first."""
 KB_A_ROW = 2.5
-"""What memory may grow by after a fifth of the time, for each row that has come: itself, its indexes, its secrets."""
+"""What memory may grow by for each row that comes after a fifth of the time: itself, and its indexes."""
 WARM = 5
 """Minutes after which journals and threads have their size."""
 FAULTS: list[dict[str, Any]] = [
@@ -175,9 +175,7 @@ def _report(
         check_world(world)
     (early_mb, early_rows), (late_mb, late_rows) = sizes[1], sizes[-1]
     growth = (late_mb - early_mb) * 1024 / max(1, late_rows - early_rows)
-    print(
-        f"invariants hold in {len(there)} worlds; since a fifth of the time {growth:.2f} KB for each new row"
-    )
+    print(f"invariants hold in {len(there)} worlds; after a fifth of the time {growth:.2f} KB for each row")
     assert not ours, ours[:5]
     assert not bugs, bugs[:5]
     assert growth < KB_A_ROW or minutes < WARM, f"memory grew by {growth:.2f} KB for each new row"

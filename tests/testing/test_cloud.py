@@ -96,6 +96,11 @@ def test_a_scenario_begins_anew_with_the_same_key(openrelay: OpenRelay) -> None:
         openrelay.scenario("capacity-exhasted")
 
 
+def test_where_nothing_is_expected_nothing_can_hold(openrelay: OpenRelay) -> None:
+    with pytest.raises(ValueError, match="the world lives in no scenario that has expectations"):
+        openrelay.assert_expectations()
+
+
 def test_a_checkpoint_is_a_moment_to_come_back_to(openrelay: OpenRelay) -> None:
     vm = create(openrelay)
     openrelay.checkpoint()
