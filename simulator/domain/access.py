@@ -165,7 +165,7 @@ def organization_of_slug(world: World, slug: str) -> Organization:
 # -- secrets -----------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def world_tag(world_name: str) -> str:
     """Eight characters that end every key of a world, so that a key alone tells which world it belongs to."""
     return spell(digest_number(f"world\0{world_name}"), 8)
@@ -176,7 +176,7 @@ def mint(world: World, prefix: str, purpose: str) -> str:
     return prefix + world.streams.text(purpose, 32, BASE62) + world_tag(world.name)
 
 
-@lru_cache(maxsize=1024)  # tests open worlds of the same few names again and again
+@lru_cache(maxsize=256)  # tests open worlds of the same few names again and again
 def fixed_secret(world_name: str, prefix: str, name: str) -> str:
     """The secret of a fixture's key: it depends on the names alone, so that a README can print it."""
     return prefix + spell(digest_number(f"key\0{world_name}\0{name}"), 32) + world_tag(world_name)

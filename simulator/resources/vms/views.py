@@ -22,7 +22,7 @@ def summary(world: World, vm: Vm) -> dict[str, Any]:
     return _summary(vm, current_rate_cents(world, vm), model, shown_id, _notice(world, vm)).copy()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def _summary(
     vm: Vm, price_cents: int, model: products.GpuModel | None, model_id: str, notice: str
 ) -> dict[str, Any]:
