@@ -1,8 +1,12 @@
 """Typical calls one by one, as pyperf times them: in many processes, with their spread.
 
-python -m benchmarks.calls -o before.json
-python -m benchmarks.calls -o after.json
-python -m pyperf compare_to before.json after.json
+Two commits side by side:
+
+    python -m benchmarks.calls -o before.json
+    python -m benchmarks.calls -o after.json
+    python -m pyperf compare_to before.json after.json
+
+The first two are called in one commit each.
 """
 
 from __future__ import annotations

@@ -20,12 +20,15 @@ from urllib.parse import urlencode
 from benchmarks.population import CPU_NODE, LOCATIONS, Client, client_of, fleet, populated
 from benchmarks.processes import ROOT, Call, Server, python
 from simulator import assets
+from simulator.kernel.operation import Request
 from simulator.worlds import DEFAULT
 
 PAGE = 50
 ROOM = 2500
 """Nodes with room for 32 small VMs each: more than are created in the seconds of a load."""
 NEW_VM = {"name": "trainer", "resourceSize": "small"}
+WORLD = "roomy.yaml"
+CONTRACT = str(assets.PACKAGE / "openapi.json")
 NODE_PROGRAMS = ROOT / "build" / "peers" / "node_modules" / ".bin"
 
 
@@ -39,29 +42,36 @@ class Peer(NamedTuple):
 
 def simulator(program: str = "waitress") -> Peer:
     """Ours, with more than a page of VMs, and room for all that are created."""
-    page, create = calls()
-    command = ("-m", "simulator", "serve", "--port", "{port}", "--server", program, "--world", roomy()[0])
+    page, create = map(Call.of, requests())
+    world = str(Path(roomy().folder.name, WORLD))
+    command = ("-m", "simulator", "serve", "--port", "{port}", "--server", program, "--world", world)
     return Peer(Server(python(*command), (page,)), page, create)
 
 
-def calls() -> tuple[Call, Call]:
+def requests() -> tuple[Request, Request]:
     """The page and the create, as the API has them."""
-    _, client = roomy()
-    path = f"/v1/orgs/{client.organization_id}/vms"
+    request = roomy().client.request
     return (
-        Call("GET", f"{path}?limit={PAGE}", client.headers),
-        Call("POST", f"{path}/create", client.headers, json.dumps(NEW_VM)),
+        request("GET", f"/v1/orgs/{{org}}/vms?limit={PAGE}"),
+        request("POST", "/v1/orgs/{org}/vms/create", NEW_VM),
     )
 
 
+class Roomy(NamedTuple):
+    """A world for all that a load creates."""
+
+    folder: tempfile.TemporaryDirectory[str]
+    """Has its file, as long as this process runs."""
+    client: Client
+
+
 @cache
-def roomy() -> tuple[str, Client]:
-    """A file of a world, and a client in such a world."""
+def roomy() -> Roomy:
     spare = [{"hostname": f"spare-{at}", "location": LOCATIONS[0], **CPU_NODE} for at in range(ROOM)]
     fixture = populated(2 * PAGE, ("running",), nodes=[*fleet(2 * PAGE), *spare])
-    file = Path(tempfile.mkdtemp(prefix="benchmarks-"), "roomy.yaml")
-    file.write_text(json.dumps(fixture))
-    return str(file), client_of(assets.open_world(DEFAULT, fixture, seed=0))
+    folder = tempfile.TemporaryDirectory(prefix="benchmarks-")
+    Path(folder.name, WORLD).write_text(json.dumps(fixture))
+    return Roomy(folder, client_of(assets.open_world(DEFAULT, fixture, seed=0)))
 
 
 FLOOR = """
@@ -82,17 +92,10 @@ serve(app, host="127.0.0.1", port=port, threads=16)
 
 def floor() -> Peer:
     """A Flask application on the same server that does nothing: it answers bytes, as many as we do."""
-    _, client = roomy()
+    client = roomy().client
     client.simulator.reset()
-    page, vm = (
-        len(client.ask(request).body)
-        for request in (
-            client.request("GET", f"/v1/orgs/{{org}}/vms?limit={PAGE}"),
-            client.request("POST", "/v1/orgs/{org}/vms/create", NEW_VM),
-        )
-    )
-    look = Call("GET", "/vms")
-    create = Call("POST", "/vms", client.headers, json.dumps(NEW_VM))
+    page, vm = (len(client.ask(request).body) for request in requests())
+    look, create = (Call.of(request)._replace(path="/vms") for request in requests())
     return Peer(Server(python("-c", FLOOR, "{port}", str(page), str(vm)), (look,)), look, create)
 
 
@@ -101,19 +104,18 @@ def floor() -> Peer:
 
 def prism() -> Peer | None:
     """Answers the examples of our contract: a page of one VM."""
-    return of_our_contract("prism", "mock", "--port", "{port}", str(assets.PACKAGE / "openapi.json"))
+    return of_our_contract("prism", "mock", "--port", "{port}", CONTRACT)
 
 
 def mockoon() -> Peer | None:
     """Answers what it makes up from our contract."""
-    document = str(assets.PACKAGE / "openapi.json")
-    return of_our_contract("mockoon-cli", "start", "--port", "{port}", "--data", document)
+    return of_our_contract("mockoon-cli", "start", "--port", "{port}", "--data", CONTRACT)
 
 
 def of_our_contract(program: str, *words: str) -> Peer | None:
     if not (NODE_PROGRAMS / program).exists():
         return None
-    page, create = calls()
+    page, create = map(Call.of, requests())
     return Peer(Server((str(NODE_PROGRAMS / program), *words), (page,)), page, create)
 
 

@@ -13,6 +13,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import NamedTuple
 
+from simulator.kernel.operation import Request
+
 ROOT = Path(__file__).parents[1]
 PATIENCE_S = 60
 ENVIRONMENT = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -27,6 +29,12 @@ class Call(NamedTuple):
     path: str
     headers: Mapping[str, str] = {}
     body: str = ""
+
+    @classmethod
+    def of(cls, request: Request) -> Call:
+        """The same as a request in this process."""
+        query = f"?{request.query}" if request.query else ""
+        return cls(request.method, request.path + query, request.headers, request.body.decode())
 
     def answered(self, port: int) -> None:
         """Send it once. ConnectionError where nobody listens, AssertionError where it is refused."""

@@ -22,14 +22,11 @@ def greeting(worlds: Worlds, url: str, token: str, state_file: str = "") -> str:
     """Credentials as lines for a shell, then calls that use them; the last line is empty. With a file: the
     world has gone on from its state."""
     simulator = worlds.get(DEFAULT)
-    world = simulator.world
-    full = [(key, secret) for key, secret in access.fixture_keys(world) if key.scopes is None]
-    variables = {BASE: url}
+    exports = variables(simulator, url)
     calls = _control_calls(token)
-    for key, secret in full[:1]:
-        variables |= {KEY: secret, ORG: key.organization_id}
-        calls = _api_calls(_wanted(worlds, simulator, key.organization_id, secret), calls[0])
-    variables |= {URL: url, TOKEN: token} if token else {URL: url}
+    if KEY in exports:
+        calls = _api_calls(_wanted(worlds, simulator, exports[ORG], exports[KEY]), calls[0])
+    exports |= {TOKEN: token} if token else {}
     lines = [
         f"OpenRelay simulator {__version__}: {_world_line(worlds, simulator, state_file)}",
         "",
@@ -37,12 +34,21 @@ def greeting(worlds: Worlds, url: str, token: str, state_file: str = "") -> str:
         f"  control URL   {url}{PREFIX}",
         f"  reference     {url}{PREFIX}/docs",
         "",
-        *(f"export {name}={shlex.quote(value)}" for name, value in variables.items()),
+        *(f"export {name}={shlex.quote(value)}" for name, value in exports.items()),
         "",
         *calls,
         "",
     ]
     return "\n".join(lines)
+
+
+def variables(simulator: Simulator, url: str) -> dict[str, str]:
+    """What a client reads from its environment, and what this command does when the client calls it."""
+    full = [(key, secret) for key, secret in access.fixture_keys(simulator.world) if key.scopes is None]
+    known = {BASE: url}
+    for key, secret in full[:1]:
+        known |= {KEY: secret, ORG: key.organization_id}
+    return {**known, URL: url}
 
 
 def _world_line(worlds: Worlds, simulator: Simulator, state_file: str) -> str:

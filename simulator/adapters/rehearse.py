@@ -13,9 +13,8 @@ from typing import Any
 
 import msgspec
 
+from simulator.adapters.greeting import variables
 from simulator.adapters.server import Server
-from simulator.domain import access
-from simulator.engine import Simulator
 from simulator.insight.coverage import coverage, met
 from simulator.insight.findings import ClientFinding, findings
 from simulator.insight.money import Leak, leaks, spend_cents
@@ -90,15 +89,6 @@ def rehearse(worlds: Worlds, command: Sequence[str], environment: Mapping[str, s
             rests=rests,
             journal=list(lines(world)),
         )
-
-
-def variables(one: Simulator, url: str) -> dict[str, str]:
-    """What a client reads from its environment, and what this command does when the client calls it."""
-    known = {"OPENRELAY_BASE_URL": url, "OPENRELAY_SIM_URL": url}
-    full = [(key, secret) for key, secret in access.fixture_keys(one.world) if key.scopes is None]
-    for key, secret in full[:1]:
-        known |= {"OPENRELAY_API_KEY": secret, "ORG_ID": key.organization_id}
-    return known
 
 
 # -- the command -------------------------------------------------------------------------------------------

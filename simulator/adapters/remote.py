@@ -7,8 +7,6 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
-ELSEWHERE = "; --url or OPENRELAY_SIM_URL says where it is"
-
 
 class Unreachable(Exception):
     """Nobody answers at the URL, or nobody who speaks as a simulator does."""
@@ -45,7 +43,11 @@ class Remote(NamedTuple):
         try:
             return json.loads(raw)
         except ValueError as problem:
-            raise Unreachable(f"no simulator answers at {self.url}: {problem}{ELSEWHERE}") from None
+            raise self._unreachable(problem) from None
+
+    def _unreachable(self, problem: Exception) -> Unreachable:
+        where = "--url or OPENRELAY_SIM_URL says where it is"
+        return Unreachable(f"no simulator answers at {self.url}: {problem}; {where}")
 
     def _target(self, path: str) -> str:
         base = urlsplit(self.url).path.rstrip("/")
@@ -65,4 +67,4 @@ class Remote(NamedTuple):
             connection.close()
             return response.status, raw
         except (OSError, HTTPException, ValueError) as problem:
-            raise Unreachable(f"no simulator answers at {self.url}: {problem}{ELSEWHERE}") from None
+            raise self._unreachable(problem) from None

@@ -196,7 +196,7 @@ class _Task(WSGITask):
             self.close_on_finish = True
 
     def write(self, data: bytes) -> None:
-        """Header and body leave together: one packet, and a seventh of a call."""
+        """Header and body leave together: one packet, and a sixth of a call."""
         if self.wrote_header or not data or len(data) != self.content_length:
             super().write(data)
             return

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from simulator.adapters.rehearse import variables
+from simulator.adapters.greeting import variables
 from simulator.domain.events import Outcome, Outgoing
 from simulator.domain.faults.rules import Rule
 from simulator.engine import Advanced, Simulator

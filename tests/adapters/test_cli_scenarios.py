@@ -122,6 +122,15 @@ def test_faults_are_listed_with_seam_meaning_and_arguments() -> None:
     assert delay.rpartition("  ")[2].strip() == "seconds, jitter, real"
 
 
+def test_a_scenario_by_its_name_is_printed_with_its_story() -> None:
+    done = run("scenarios", "answers-lost")
+    assert (done.returncode, done.stdout) == (
+        0,
+        (assets.folder("scenarios") / "answers-lost.yaml").read_text(),
+    )
+    assert "did you mean 'answers-lost'?" in run("scenarios", "answer-lost").stderr
+
+
 # -- folders of one's own ------------------------------------------------------------------------------------
 
 
@@ -167,15 +176,6 @@ def test_a_folder_that_is_none_is_one_line() -> None:
 
 
 # -- check -------------------------------------------------------------------------------------------------
-
-
-def test_a_scenario_by_its_name_is_printed_with_its_story() -> None:
-    done = run("scenarios", "answers-lost")
-    assert (done.returncode, done.stdout) == (
-        0,
-        (assets.folder("scenarios") / "answers-lost.yaml").read_text(),
-    )
-    assert "did you mean 'answers-lost'?" in run("scenarios", "answer-lost").stderr
 
 
 def test_check_says_what_a_scenario_begins_with(day: Path) -> None:

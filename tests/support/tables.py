@@ -228,14 +228,14 @@ def speed() -> str:
         ("target", "ours / other", "ours", "other", "ratio", "bound"),
         (
             (
-                row["target"],
-                row["what"],
-                f"{figure(row['ours'])} {row['unit']}",
-                f"{figure(row['other'])} {row['unit']}",
-                f"**{figure(row['ratio'])}**" + (" missed" if Measured(**row).missed else ""),
-                "" if row["at_most"] is None else f"{row['at_most']:.3g}",
+                row.target,
+                row.what,
+                f"{figure(row.ours)} {row.unit}",
+                f"{figure(row.other)} {row.unit}",
+                f"**{figure(row.ratio)}**" + (" missed" if row.missed else ""),
+                "" if row.at_most is None else f"{row.at_most:.3g}",
             )
-            for row in _measured()["comparisons"]
+            for row in (Measured(**fields) for fields in _measured()["comparisons"])
         ),
     )
 

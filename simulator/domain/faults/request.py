@@ -181,7 +181,8 @@ class RateLimit(RequestFault, frozen=True):
 
     def meet(self, exchange: Exchange, rule_id: str) -> Reply:
         refusal = self._refusal(exchange, rule_id)
-        return exchange.refuse(refusal) if refusal else exchange.answer()
+        assert refusal is not None, f"{rule_id} strikes what it has spared"
+        return exchange.refuse(refusal)
 
     def _refusal(self, exchange: Exchange, rule_id: str) -> Refusal | None:
         """None where there is a token, which is then taken."""

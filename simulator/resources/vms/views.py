@@ -26,7 +26,7 @@ def summary(world: World, vm: Vm) -> dict[str, Any]:
 def _summary(
     vm: Vm, price_cents: int, model: products.GpuModel | None, model_id: str, notice: str
 ) -> dict[str, Any]:
-    """The same VMs are listed again and again: to write each down anew would be half of a page."""
+    """The same VMs are listed again and again: to write each down anew would be an eighth of a page."""
     view: dict[str, Any] = {
         "id": vm.id,
         "organizationId": vm.organization_id,
